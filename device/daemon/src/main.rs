@@ -1,0 +1,3 @@
+//! irqstorm-device: a vhost-user block device whose completions and interrupts are scripted.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! irqstorm: boots guest kernels on a scripted disk and settles what their completions do.
+
+fn main() {}

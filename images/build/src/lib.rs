@@ -1,0 +1,1 @@
+//! Guest kernels and initramfs: fetch, patch, configure, build, cache.
