@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+//! What a front-end gives the pump: one queue of requests.
+
+use crate::request::{Outcome, Request, Status};
+
+/// The guest memory of one request's data, as one run of bytes.
+///
+/// Offsets count from the first data byte of the request over all its
+/// segments. Every access is bounds-checked by the front-end.
+pub trait GuestBuffers {
+    /// Bytes of data in all.
+    fn len(&self) -> u64;
+
+    /// Whether the request carries no data.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Copies from the guest: `to` is filled from `offset` on.
+    fn read(&self, offset: u64, to: &mut [u8]) -> Result<(), BufferError>;
+
+    /// Copies to the guest: all of `from`, at `offset`.
+    fn write(&self, offset: u64, from: &[u8]) -> Result<(), BufferError>;
+}
+
+/// Guest memory that is not there, or an offset beyond the request's data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("guest buffers end before byte {0} of the request's data")]
+pub struct BufferError(
+    /// The offset that could not be reached.
+    pub u64,
+);
+
+/// A queue whose rings can no longer be believed: it is stopped, never guessed at.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("queue is broken: {0}")]
+pub struct BrokenQueue(
+    /// What was found, in the transport's terms.
+    pub String,
+);
+
+/// A request taken from a queue.
+#[derive(Debug)]
+pub struct Taken<T> {
+    /// What completes it. It must be completed or abandoned.
+    pub token: T,
+    /// What the guest asked for; or, for a chain or command that cannot be
+    /// parsed, the status it is to be completed with.
+    pub request: Result<Request, Status>,
+}
+
+/// One queue of a front-end, in the four steps that the pump keeps apart.
+///
+/// All calls come from the pump's thread. `complete`, `publish`,
+/// `wants_interrupt` and `signal` are separate so that each can happen at a
+/// time of its own; an implementation must not fold one into another.
+pub trait RequestQueue {
+    /// What is needed to complete a request: it carries the request's buffers.
+    type Token;
+
+    /// Takes the next request, or `None` when the queue is empty. Called until
+    /// it says `None`; then the driver's next kick is awaited (the front-end
+    /// sees to it that no request is overlooked in between).
+    fn next(&mut self) -> Result<Option<Taken<Self::Token>>, BrokenQueue>;
+
+    /// Hands the data of a taken request to `use_buffers`.
+    fn with_buffers<R>(
+        &self,
+        token: &Self::Token,
+        use_buffers: impl FnOnce(&dyn GuestBuffers) -> R,
+    ) -> R;
+
+    /// Writes the completion into the ring, without making it visible.
+    fn complete(&mut self, token: Self::Token, outcome: Outcome) -> Result<(), BrokenQueue>;
+
+    /// Makes visible everything completed since the last call: the used index
+    /// or the phase bits.
+    fn publish(&mut self) -> Result<(), BrokenQueue>;
+
+    /// Whether the driver wants an interrupt for what was published since this
+    /// was last asked.
+    fn wants_interrupt(&mut self) -> Result<bool, BrokenQueue>;
+
+    /// Raises the interrupt, and nothing else. Never blocks.
+    fn signal(&self);
+
+    /// Gives a request up without touching guest memory: its connection is gone.
+    fn abandon(&mut self, token: Self::Token);
+}
