@@ -176,6 +176,8 @@ pub struct StatusReply {
     pub events_dropped: u64,
     /// Pauses that the guard put into storms.
     pub guard_pauses: u64,
+    /// Instants of storms that were let go because the device was late.
+    pub storm_skipped: u64,
 }
 
 /// Answer to [`Command::Hold`].
@@ -223,6 +225,8 @@ pub struct ReleaseReply {
 pub struct FireReply {
     /// Interrupts written, over all queues.
     pub fired: u64,
+    /// Interrupts that the guard withheld, to keep the guest's line alive.
+    pub withheld: u64,
 }
 
 /// Answer to [`Command::Storm`].

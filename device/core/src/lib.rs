@@ -26,4 +26,5 @@ pub mod request;
 pub mod scenario;
 pub mod store;
 pub mod storm;
+pub mod timeline;
 pub mod units;
