@@ -1,1 +1,12 @@
-//! Fake driver, fake clock and the conformance suites that every store, pattern and front-end must pass.
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+//! Fake driver, event recorder and the conformance suites that every store
+//! must pass: tests of the device with no guest, no socket and no clock.
+
+pub mod buffers;
+pub mod driver;
+pub mod events;
+pub mod store;
+
+pub use buffers::Bytes;
+pub use driver::{FakeDriver, FakeQueue};
+pub use events::Recorder;
