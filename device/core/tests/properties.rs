@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 //! What holds for every scenario, every order of arrivals and every live change.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use irqstorm_core::event::{Event, What};
 use irqstorm_core::inbox::Message;
 use irqstorm_core::pump::{Pump, PumpConfig};

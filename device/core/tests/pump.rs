@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 //! The pump under a fake driver and a clock that the test moves.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::sync::mpsc;
 
 use irqstorm_core::control::{Command, Refusal, Selection};
