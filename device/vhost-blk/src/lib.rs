@@ -1,1 +1,46 @@
-//! The virtio-blk front-end of irqstorm: descriptor chains, used rings and call fds over vhost-user.
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+//! The virtio-blk front-end: descriptor chains, rings and call fds over
+//! vhost-user.
+//!
+//! A [`Server`] takes one vhost-user connection after another. Over each the
+//! front-end (QEMU, or any other) negotiates features, maps the guest's memory
+//! and sets up rings; a ring that is ready, enabled and has a kick fd becomes
+//! a [`VirtioQueue`] and goes to the pump through its inbox, with the kick fd.
+//! From there on only the pump's thread touches it: it parses what the driver
+//! made available into requests and carries completions out in the four steps
+//! that `RequestQueue` keeps apart. A ring that the front-end stops is taken
+//! back from the pump first, so that nothing is in flight when its position is
+//! reported.
+//!
+//! No thread of vhost-user-backend touches a ring: its worker threads are not
+//! used, since they would own the timing and stop at 64 queues.
+//!
+//! What a guest does wrong ends its request with an error status, or, where
+//! the ring itself cannot be believed, stops the ring. Packed rings and
+//! in-order use are never offered.
+
+mod backend;
+mod buffers;
+mod call;
+mod chain;
+mod config;
+mod features;
+mod limited;
+mod options;
+mod parse;
+mod queue;
+mod server;
+mod used;
+mod vring;
+mod wire;
+mod write_cache;
+
+pub use features::{Features, UnknownFeature};
+pub use options::{Options, OptionsError, Serial, SerialError, Topology};
+pub use queue::VirtioQueue;
+pub use server::{ServeError, Server, ServerHandle, SetupError};
+pub use write_cache::{CacheMode, WriteCache};
+
+/// Guest memory as every connection shares it: replaced whole when the
+/// front-end maps or unmaps a region, read through snapshots.
+pub(crate) type Memory = vm_memory::GuestMemoryAtomic<vm_memory::GuestMemoryMmap>;

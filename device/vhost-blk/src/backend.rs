@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+//! What vhost-user-backend asks of a device: features, config space, and when
+//! a ring stops. Requests never come this way.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use vhost::vhost_user::message::VhostUserProtocolFeatures;
+use vhost_user_backend::VhostUserBackend;
+use vmm_sys_util::epoll::EventSet;
+
+use crate::Memory;
+use crate::config::{self, Change};
+use crate::features::Features;
+use crate::vring::{Connection, Vring};
+use crate::write_cache::CacheMode;
+
+/// The device of one connection.
+pub(crate) struct Backend {
+    connection: Arc<Connection>,
+    offered: Features,
+    cache_mode: CacheMode,
+}
+
+impl Backend {
+    /// A device as a driver finds it after reset: write-back, nothing agreed.
+    pub(crate) fn new(connection: Arc<Connection>, cache_mode: CacheMode) -> Backend {
+        let backend = Backend {
+            offered: connection.options.offered(),
+            connection,
+            cache_mode,
+        };
+        backend.agree(Features::NONE);
+        backend
+    }
+
+    /// Without flush a completed write must be durable (Virtio 1.2, 5.2.6.2);
+    /// with it the cache starts as write-back, and only config-wce changes it.
+    fn agree(&self, acked: Features) {
+        let before = self.connection.acked.swap(acked.bits(), Ordering::AcqRel);
+        if before != acked.bits() || acked == Features::NONE {
+            self.cache_mode
+                .set_writeback(acked.contains(Features::FLUSH));
+        }
+    }
+}
+
+impl VhostUserBackend for Backend {
+    type Bitmap = ();
+    type Vring = Vring;
+
+    fn num_queues(&self) -> usize {
+        usize::from(self.connection.options.queues)
+    }
+
+    fn max_queue_size(&self) -> usize {
+        usize::from(self.connection.options.max_queue_size)
+    }
+
+    fn features(&self) -> u64 {
+        self.offered.bits()
+    }
+
+    fn acked_features(&self, features: u64) {
+        let acked = Features::from_bits(features);
+        tracing::debug!(features = ?acked, "driver agreed");
+        self.agree(acked);
+    }
+
+    fn protocol_features(&self) -> VhostUserProtocolFeatures {
+        Features::protocol()
+    }
+
+    fn reset_device(&self) {
+        self.agree(Features::NONE);
+    }
+
+    /// Each ring is told itself.
+    fn set_event_idx(&self, _enabled: bool) {}
+
+    /// An answer of another length than asked for is an error to the caller.
+    fn get_config(&self, offset: u32, size: u32) -> Vec<u8> {
+        let writeback = self.cache_mode.is_writeback();
+        config::read(&self.connection.options, writeback, offset, size).unwrap_or_default()
+    }
+
+    fn set_config(&self, offset: u32, bytes: &[u8]) -> io::Result<()> {
+        let acked = Features::from_bits(self.connection.acked.load(Ordering::Acquire));
+        match config::write(offset, bytes) {
+            Ok(Change::WriteBack(writeback)) if acked.contains(Features::CONFIG_WCE) => {
+                tracing::info!(writeback, "driver switched the write cache");
+                self.cache_mode.set_writeback(writeback);
+                Ok(())
+            }
+            Ok(Change::WriteBack(_)) => Err(io::Error::other(
+                "the driver did not agree to switch the write cache",
+            )),
+            Err(e) => Err(io::Error::new(io::ErrorKind::InvalidInput, e)),
+        }
+    }
+
+    /// The rings and the pump see it through the same handle.
+    fn update_memory(&self, _memory: Memory) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// No worker threads: the pump's loop watches the kick fds.
+    fn queues_per_thread(&self) -> Vec<u64> {
+        Vec::new()
+    }
+
+    /// Reached by no one: there is no worker thread.
+    fn handle_event(&self, _: u16, _: EventSet, _: &[Vring], _: usize) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+//! One attached ring as the pump drives it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Instant;
+
+use irqstorm_core::queue::{BrokenQueue, GuestBuffers, RequestQueue, Taken};
+use irqstorm_core::request::{Outcome, QueueId};
+use virtio_queue::{DescriptorChain, Queue, QueueOwnedT, QueueT};
+use vm_memory::{Bytes, GuestAddress, GuestAddressSpace, GuestMemoryMmap};
+
+use crate::Memory;
+use crate::buffers::{DataBuffers, Segments};
+use crate::call::CallSlot;
+use crate::chain;
+use crate::limited::Limiter;
+use crate::parse::{Refused, Terms};
+use crate::used::UsedRing;
+use crate::wire::status_byte;
+
+/// One ring of the guest, owned by the pump from attach to detach.
+///
+/// What the driver can do wrong to a single request ends that request with an
+/// error; what makes the ring itself unbelievable (an available index that
+/// jumps, a head beyond the table, a head that is in flight already) stops the
+/// ring for good and tells the front-end through the error fd.
+#[derive(Debug)]
+pub struct VirtioQueue {
+    id: QueueId,
+    memory: Memory,
+    ring: Queue,
+    used: UsedRing,
+    /// For each head: whether the device has it. A driver may reuse one once
+    /// its completion is published.
+    taken: Vec<bool>,
+    /// Heads completed, not published yet.
+    completed: Vec<u16>,
+    terms: Terms,
+    wires: Wires,
+    position: Position,
+    /// Whether the driver is asked to kick; known only without EVENT_IDX.
+    kicks_wanted: bool,
+    broken: Option<BrokenQueue>,
+    refusals: Limiter,
+}
+
+/// The fds of a ring, shared with the server, which replaces them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Wires {
+    pub(crate) call: CallSlot,
+    pub(crate) error: CallSlot,
+}
+
+/// Where a ring was when the pump dropped it: written then, read by the server
+/// once the pump has said that it is done.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Position(Arc<AtomicU32>);
+
+impl Position {
+    fn set(&self, next_avail: u16, next_used: u16) {
+        let both = u32::from(next_avail) << 16 | u32::from(next_used);
+        self.0.store(both, Ordering::Release);
+    }
+
+    /// Next available and next used index.
+    pub(crate) fn get(&self) -> (u16, u16) {
+        let both = self.0.load(Ordering::Acquire);
+        ((both >> 16) as u16, (both & 0xffff) as u16)
+    }
+}
+
+/// What completes a request: where its status goes, and its data.
+#[derive(Debug)]
+pub struct Token {
+    head: u16,
+    status: Option<GuestAddress>,
+    data: Segments,
+    to_guest: bool,
+    /// Bytes of the guest's buffers written while parsing.
+    written: u64,
+}
+
+impl VirtioQueue {
+    /// The ring that `ring` describes, which was found valid in `memory`.
+    pub(crate) fn new(
+        id: QueueId,
+        memory: Memory,
+        ring: Queue,
+        terms: Terms,
+        wires: Wires,
+        position: Position,
+    ) -> VirtioQueue {
+        VirtioQueue {
+            id,
+            memory,
+            used: UsedRing::new(&ring),
+            taken: vec![false; usize::from(ring.size())],
+            completed: Vec::new(),
+            ring,
+            terms,
+            wires,
+            position,
+            kicks_wanted: true,
+            broken: None,
+            refusals: Limiter::default(),
+        }
+    }
+
+    fn check(&self) -> Result<(), BrokenQueue> {
+        self.broken.clone().map_or(Ok(()), Err)
+    }
+
+    /// Stops the ring for good.
+    fn stop(&mut self, why: String) -> BrokenQueue {
+        let broken = BrokenQueue(why);
+        self.broken = Some(broken.clone());
+        self.wires.error.signal();
+        broken
+    }
+
+    /// The next chain, or `None` with the driver asked to kick for the next.
+    fn next_chain<'m>(
+        &mut self,
+        memory: &'m GuestMemoryMmap,
+    ) -> Result<Option<DescriptorChain<&'m GuestMemoryMmap>>, virtio_queue::Error> {
+        // Twice: something may have come between the look and the wish.
+        for _ in 0..2 {
+            if let Some(chain) = self.ring.iter(memory)?.next() {
+                if std::mem::take(&mut self.kicks_wanted) {
+                    self.ring.disable_notification(memory)?;
+                }
+                return Ok(Some(chain));
+            }
+            self.kicks_wanted = true;
+            if !self.ring.enable_notification(memory)? {
+                return Ok(None);
+            }
+        }
+        // The index said there was a chain, and then did not.
+        Err(virtio_queue::Error::InvalidAvailRingIndex)
+    }
+
+    /// Marks a head as the device's; it must be in the table, and not be
+    /// there already.
+    fn claim(&mut self, head: u16) -> Result<(), BrokenQueue> {
+        match self.taken.get_mut(usize::from(head)) {
+            Some(taken) if !*taken => {
+                *taken = true;
+                Ok(())
+            }
+            Some(_) => Err(self.stop(format!(
+                "the driver made descriptor {head} available while the device had it"
+            ))),
+            None => Err(self.stop(format!(
+                "the driver made descriptor {head} available in a ring of {}",
+                self.ring.size()
+            ))),
+        }
+    }
+
+    fn read(
+        &mut self,
+        memory: &GuestMemoryMmap,
+        chain: DescriptorChain<&GuestMemoryMmap>,
+    ) -> Taken<Token> {
+        let head = chain.head_index();
+        let (mut layout, fault) = chain::walk(memory, chain);
+        let parsed = match fault {
+            Some(fault) => Err(Refused::from(fault)),
+            None => self.terms.parse(memory, &mut layout),
+        };
+        let mut token = Token {
+            head,
+            status: layout.status,
+            data: Segments::default(),
+            to_guest: false,
+            written: 0,
+        };
+        let request = match parsed {
+            Ok(parsed) => {
+                token.data = parsed.data;
+                token.to_guest = parsed.to_guest;
+                token.written = parsed.written;
+                Ok(parsed.request)
+            }
+            Err(refused) => {
+                self.tell(refused);
+                Err(refused.status())
+            }
+        };
+        Taken { token, request }
+    }
+
+    fn tell(&mut self, refused: Refused) {
+        if let Some(suppressed) = self.refusals.admit(Instant::now()) {
+            tracing::warn!(
+                queue = self.id.0,
+                suppressed,
+                "refused a request of the guest: {refused}"
+            );
+        }
+    }
+}
+
+impl RequestQueue for VirtioQueue {
+    type Token = Token;
+
+    fn next(&mut self) -> Result<Option<Taken<Token>>, BrokenQueue> {
+        self.check()?;
+        let memory = self.memory.memory();
+        let chain = match self.next_chain(&memory) {
+            Ok(Some(chain)) => chain,
+            Ok(None) => return Ok(None),
+            Err(e) => return Err(self.stop(format!("its available ring cannot be followed: {e}"))),
+        };
+        self.claim(chain.head_index())?;
+        Ok(Some(self.read(&memory, chain)))
+    }
+
+    fn with_buffers<R>(
+        &self,
+        token: &Token,
+        use_buffers: impl FnOnce(&dyn GuestBuffers) -> R,
+    ) -> R {
+        let memory = self.memory.memory();
+        use_buffers(&DataBuffers {
+            memory: &memory,
+            data: &token.data,
+            to_guest: token.to_guest,
+        })
+    }
+
+    fn complete(&mut self, token: Token, outcome: Outcome) -> Result<(), BrokenQueue> {
+        self.check()?;
+        let memory = self.memory.memory();
+        let mut len = 0;
+        if let Some(at) = token.status {
+            if let Err(e) = memory.write_obj(status_byte(outcome.status), at) {
+                return Err(self.stop(format!("a status byte cannot be written: {e}")));
+            }
+            // What the device wrote, the status included (2.7.8.2).
+            let room = if token.to_guest { token.data.len() } else { 0 };
+            let data = outcome.written.min(room) + token.written + 1;
+            len = u32::try_from(data).unwrap_or(u32::MAX);
+        }
+        if let Err(e) = self.used.write(&memory, token.head, len) {
+            return Err(self.stop(format!("its used ring cannot be written: {e}")));
+        }
+        self.completed.push(token.head);
+        Ok(())
+    }
+
+    fn publish(&mut self) -> Result<(), BrokenQueue> {
+        self.check()?;
+        let memory = self.memory.memory();
+        if let Err(e) = self.used.publish(&memory) {
+            return Err(self.stop(format!("its used index cannot be written: {e}")));
+        }
+        self.ring.set_next_used(self.used.published());
+        for head in self.completed.drain(..) {
+            if let Some(taken) = self.taken.get_mut(usize::from(head)) {
+                *taken = false;
+            }
+        }
+        Ok(())
+    }
+
+    fn wants_interrupt(&mut self) -> Result<bool, BrokenQueue> {
+        self.check()?;
+        let memory = self.memory.memory();
+        match self.used.wants_interrupt(&memory) {
+            Ok(wanted) => Ok(wanted),
+            Err(e) => Err(self.stop(format!("its available ring cannot be read: {e}"))),
+        }
+    }
+
+    fn signal(&self) {
+        self.wires.call.signal();
+    }
+
+    fn abandon(&mut self, token: Token) {
+        drop(token);
+    }
+}
+
+impl Drop for VirtioQueue {
+    fn drop(&mut self) {
+        self.position
+            .set(self.ring.next_avail(), self.ring.next_used());
+    }
+}

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+//! One connection after another.
+
+use std::io;
+use std::os::unix::net::UnixListener;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use irqstorm_core::inbox::Inbox;
+use rustix::event::{PollFd, PollFlags};
+use vhost::vhost_user::{Error as ProtocolError, Listener};
+use vhost_user_backend::{Error as DaemonError, ShutdownHandle, VhostUserDaemon};
+use vm_memory::{GuestMemoryAtomic, GuestMemoryMmap};
+use vmm_sys_util::eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EventFd};
+
+use crate::backend::Backend;
+use crate::options::{Options, OptionsError};
+use crate::queue::VirtioQueue;
+use crate::vring::{Connection, with_connection};
+use crate::write_cache::CacheMode;
+
+/// A server that cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// The options make no disk.
+    #[error("offer {0}")]
+    Options(#[from] OptionsError),
+    /// The eventfd that ends the waiting cannot be made.
+    #[error("make the eventfd that stops the server: {0}")]
+    Stop(#[source] io::Error),
+}
+
+/// Serving that cannot go on. A connection that goes wrong is none: it ends
+/// with a line in the log, and the next is waited for.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// Waiting for a connection failed.
+    #[error("wait for a vhost-user connection: {0}")]
+    Wait(#[source] io::Error),
+    /// Taking a connection failed.
+    #[error("take a vhost-user connection: {0}")]
+    Accept(DaemonError),
+    /// The rings of a connection could not be made.
+    #[error("make the rings of a vhost-user connection: {0}")]
+    Rings(DaemonError),
+}
+
+/// Serves a disk over vhost-user; its rings go to the pump through the inbox.
+pub struct Server {
+    options: Arc<Options>,
+    inbox: Inbox<VirtioQueue>,
+    cache_mode: CacheMode,
+    stop: Arc<Stop>,
+}
+
+/// Ends a server from another thread; clones end the same one.
+#[derive(Clone)]
+pub struct ServerHandle(Arc<Stop>);
+
+struct Stop {
+    asked: AtomicBool,
+    wake: EventFd,
+    connection: Mutex<Option<ShutdownHandle>>,
+}
+
+impl ServerHandle {
+    /// Ends the waiting for a connection and the connection being served.
+    /// Does not wait for that; can be called again.
+    pub fn stop(&self) {
+        self.0.asked.store(true, Ordering::Release);
+        // A full counter wakes as well as one more.
+        let _ = self.0.wake.write(1);
+        let connection = self.0.lock();
+        if let Some(connection) = connection.as_ref() {
+            connection.shutdown();
+        }
+    }
+}
+
+impl Stop {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<ShutdownHandle>> {
+        self.connection
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_asked(&self) -> bool {
+        self.asked.load(Ordering::Acquire)
+    }
+
+    /// Makes `connection` the one to be ended, at once if that was asked.
+    fn watch(&self, connection: Option<ShutdownHandle>) {
+        let mut watched = self.lock();
+        *watched = connection;
+        if let (true, Some(connection)) = (self.is_asked(), watched.as_ref()) {
+            connection.shutdown();
+        }
+    }
+}
+
+impl Server {
+    /// A server of the disk that `options` describe, whose rings go to `inbox`.
+    pub fn new(options: Options, inbox: Inbox<VirtioQueue>) -> Result<Server, SetupError> {
+        options.check()?;
+        let stop = Stop {
+            asked: AtomicBool::new(false),
+            wake: EventFd::new(EFD_CLOEXEC | EFD_NONBLOCK).map_err(SetupError::Stop)?,
+            connection: Mutex::new(None),
+        };
+        Ok(Server {
+            options: Arc::new(options),
+            inbox,
+            cache_mode: CacheMode::new(),
+            stop: Arc::new(stop),
+        })
+    }
+
+    /// The write cache mode that the driver sets: give it to a
+    /// [`WriteCache`](crate::WriteCache) around the store.
+    pub fn cache_mode(&self) -> CacheMode {
+        self.cache_mode.clone()
+    }
+
+    /// What ends this server from another thread.
+    pub fn handle(&self) -> ServerHandle {
+        ServerHandle(Arc::clone(&self.stop))
+    }
+
+    /// Serves whoever connects, one after the other, until the handle stops
+    /// it. The socket's file is the caller's.
+    pub fn serve_listener(&self, listener: UnixListener) -> Result<(), ServeError> {
+        let mut listener = Listener::from(listener);
+        while self.wait_for_connection(&listener)? {
+            self.serve_next(&mut listener)?;
+        }
+        Ok(())
+    }
+
+    /// Whether someone connected, rather than the server being stopped.
+    fn wait_for_connection(&self, listener: &Listener) -> Result<bool, ServeError> {
+        use std::os::fd::{AsRawFd, BorrowedFd};
+        // SAFETY: both fds are open as long as the references they come from.
+        let (listening, wake) = unsafe {
+            (
+                BorrowedFd::borrow_raw(listener.as_raw_fd()),
+                BorrowedFd::borrow_raw(self.stop.wake.as_raw_fd()),
+            )
+        };
+        loop {
+            if self.stop.is_asked() {
+                return Ok(false);
+            }
+            let mut fds = [
+                PollFd::from_borrowed_fd(listening, PollFlags::IN),
+                PollFd::from_borrowed_fd(wake, PollFlags::IN),
+            ];
+            match rustix::event::poll(&mut fds, None) {
+                Ok(_) if !fds[0].revents().is_empty() => return Ok(!self.stop.is_asked()),
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(e) => return Err(ServeError::Wait(e.into())),
+            }
+        }
+    }
+
+    /// Serves one connection to its end. Its state goes with it: a connection
+    /// finds the device as after reset.
+    fn serve_next(&self, listener: &mut Listener) -> Result<(), ServeError> {
+        let connection = Arc::new(Connection {
+            options: Arc::clone(&self.options),
+            inbox: self.inbox.clone(),
+            acked: AtomicU64::new(0),
+        });
+        let backend = Arc::new(Backend::new(
+            Arc::clone(&connection),
+            self.cache_mode.clone(),
+        ));
+        let memory = GuestMemoryAtomic::new(GuestMemoryMmap::new());
+        let mut daemon = with_connection(&connection, || {
+            VhostUserDaemon::new("vhost-user".to_owned(), backend, memory)
+        })
+        .map_err(ServeError::Rings)?;
+        daemon.start(listener).map_err(ServeError::Accept)?;
+        tracing::info!("front-end connected");
+        self.stop.watch(daemon.shutdown_handle());
+        let ended = daemon.wait();
+        self.stop.watch(None);
+        let abandoned = self.inbox.disconnect();
+        tell_end(ended, abandoned);
+        Ok(())
+    }
+}
+
+/// How a connection ended, in the words of who reads the log.
+fn tell_end(ended: Result<(), DaemonError>, abandoned: u64) {
+    let error = match ended {
+        // A front-end that closes its socket between two messages.
+        Ok(())
+        | Err(DaemonError::HandleRequest(
+            ProtocolError::Disconnected | ProtocolError::PartialMessage,
+        )) => {
+            tracing::info!(abandoned, "front-end disconnected");
+            return;
+        }
+        Err(error) => error,
+    };
+    tracing::warn!(
+        abandoned,
+        "dropped the front-end, which did not keep to vhost-user: {error}"
+    );
+}
