@@ -29,6 +29,7 @@ mod limited;
 mod options;
 mod parse;
 mod queue;
+mod relay;
 mod server;
 mod used;
 mod vring;

@@ -2,7 +2,7 @@
 //! One connection after another.
 
 use std::io;
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -16,6 +16,7 @@ use vmm_sys_util::eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EventFd};
 use crate::backend::Backend;
 use crate::options::{Options, OptionsError};
 use crate::queue::VirtioQueue;
+use crate::relay;
 use crate::vring::{Connection, with_connection};
 use crate::write_cache::CacheMode;
 
@@ -37,6 +38,9 @@ pub enum ServeError {
     /// Waiting for a connection failed.
     #[error("wait for a vhost-user connection: {0}")]
     Wait(#[source] io::Error),
+    /// A connection that was handed over could not be joined to the server.
+    #[error("take over a connected vhost-user socket: {0}")]
+    TakeOver(#[source] io::Error),
     /// Taking a connection failed.
     #[error("take a vhost-user connection: {0}")]
     Accept(DaemonError),
@@ -134,6 +138,27 @@ impl Server {
             self.serve_next(&mut listener)?;
         }
         Ok(())
+    }
+
+    /// Serves one connection that exists already, to its end or until the
+    /// handle stops it.
+    pub fn serve_stream(&self, stream: UnixStream) -> Result<(), ServeError> {
+        let (listener, joint) = relay::listener_with_one().map_err(ServeError::TakeOver)?;
+        std::thread::scope(|scope| {
+            let carrier = std::thread::Builder::new()
+                .name("vhost-user-relay".to_owned())
+                .spawn_scoped(scope, || {
+                    if let Err(error) = relay::carry(&stream, &joint) {
+                        tracing::warn!("lost the connected vhost-user socket: {error}");
+                    }
+                })
+                .map_err(ServeError::TakeOver)?;
+            let served = self.serve_next(&mut Listener::from(listener));
+            // The connection has ended, and with it the carrier; or it was
+            // never accepted, which drops the listener and ends it as well.
+            let _ = carrier.join();
+            served
+        })
     }
 
     /// Whether someone connected, rather than the server being stopped.
