@@ -26,8 +26,12 @@ use rustix::net::{
 /// Fds that one message can carry: vhost-user sends up to 32 memory regions.
 const MAX_FDS: usize = 32;
 
-/// Bytes carried at once: more than any vhost-user message.
-const CHUNK: usize = 8192;
+/// Bytes of a message's header: request, flags, and the length of the rest,
+/// 32 bits each, in the host's order.
+const HEADER_LEN: usize = 12;
+
+/// The most bytes after it that are carried: more than any message has.
+const MAX_BODY_LEN: usize = 0x1000;
 
 /// A listener with one connection waiting in it, and the other end of that.
 /// No one else can reach it: its directory is this user's alone, and gone when
@@ -84,41 +88,63 @@ fn carry_until_end(a: &UnixStream, b: &UnixStream) -> io::Result<()> {
             Err(e) => return Err(e.into()),
         }
         let [from_a, from_b] = fds.map(|fd| !fd.revents().is_empty());
-        if (from_a && !carry_once(a, b)?) || (from_b && !carry_once(b, a)?) {
+        if (from_a && !carry_message(a, b)?) || (from_b && !carry_message(b, a)?) {
             return Ok(());
         }
     }
 }
 
-/// Carries what one read gives; false at the end of `from`. A read never
-/// crosses from the bytes of one set of fds to those of the next, so fds
-/// arrive with the byte they were sent with.
-fn carry_once(from: &UnixStream, to: &UnixStream) -> io::Result<bool> {
-    let mut bytes = [0; CHUNK];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
-    let mut control = RecvAncillaryBuffer::new(&mut space);
-    let received = rustix::io::retry_on_intr(|| {
-        let mut into = [IoSliceMut::new(&mut bytes)];
-        rustix::net::recvmsg(from, &mut into, &mut control, RecvFlags::CMSG_CLOEXEC)
-    })?;
-    let fds: Vec<OwnedFd> = control
-        .drain()
-        .filter_map(|message| match message {
-            RecvAncillaryMessage::ScmRights(fds) => Some(fds),
-            _ => None,
-        })
-        .flatten()
-        .collect();
-    let received = bytes.get(..received.bytes).unwrap_or_default();
-    if received.is_empty() {
+/// Carries one message; false at the end of `from`. The message's length must
+/// be known to do so: a longer read would go on into the next message and take
+/// its fds for those of this one (unix(7), SCM_RIGHTS).
+fn carry_message(from: &UnixStream, to: &UnixStream) -> io::Result<bool> {
+    let mut message = vec![0; HEADER_LEN];
+    let mut fds = Vec::new();
+    if !receive(from, &mut message, &mut fds)? {
         return Ok(false);
     }
-    send_all(to, received, &fds)?;
+    let body = body_len(&message).filter(|&len| len <= MAX_BODY_LEN);
+    let body = body.ok_or_else(|| io::Error::other("a message is longer than vhost-user has"))?;
+    message.resize(HEADER_LEN + body, 0);
+    let into = message.get_mut(HEADER_LEN..).unwrap_or_default();
+    if !receive(from, into, &mut fds)? {
+        return Ok(false);
+    }
+    send(to, &message, &fds)?;
+    Ok(true)
+}
+
+/// The last field of the header, which says how many bytes follow it.
+fn body_len(header: &[u8]) -> Option<usize> {
+    let len = header.last_chunk::<4>()?;
+    usize::try_from(u32::from_ne_bytes(*len)).ok()
+}
+
+/// Fills `into`, and adds the fds that come with it; false at the end.
+fn receive(from: &UnixStream, into: &mut [u8], fds: &mut Vec<OwnedFd>) -> io::Result<bool> {
+    let mut rest = into;
+    while !rest.is_empty() {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let received = rustix::io::retry_on_intr(|| {
+            let mut into = [IoSliceMut::new(rest)];
+            rustix::net::recvmsg(from, &mut into, &mut control, RecvFlags::CMSG_CLOEXEC)
+        })?;
+        for message in control.drain() {
+            if let RecvAncillaryMessage::ScmRights(new) = message {
+                fds.extend(new);
+            }
+        }
+        if received.bytes == 0 {
+            return Ok(false);
+        }
+        rest = rest.get_mut(received.bytes..).unwrap_or_default();
+    }
     Ok(true)
 }
 
 /// Sends all of `bytes`, with `fds` attached to the first.
-fn send_all(to: &UnixStream, bytes: &[u8], fds: &[OwnedFd]) -> io::Result<()> {
+fn send(to: &UnixStream, bytes: &[u8], fds: &[OwnedFd]) -> io::Result<()> {
     let borrowed: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
     let mut rest = bytes;
     let mut attached = borrowed.as_slice();
@@ -143,50 +169,57 @@ mod tests {
     use super::*;
     use std::io::{Read, Write};
 
+    fn message(body: &[u8]) -> Vec<u8> {
+        let len = u32::try_from(body.len()).unwrap();
+        let mut message = vec![7; 8];
+        message.extend_from_slice(&len.to_ne_bytes());
+        message.extend_from_slice(body);
+        message
+    }
+
     #[test]
-    fn bytes_and_fds_arrive_together_and_an_end_ends_both() {
-        let (mut near, a) = UnixStream::pair().unwrap();
-        let (b, mut far) = UnixStream::pair().unwrap();
+    fn fds_arrive_with_the_message_they_were_sent_with() {
+        let (near, a) = UnixStream::pair().unwrap();
+        let (b, far) = UnixStream::pair().unwrap();
+        let (passed, mut kept) = UnixStream::pair().unwrap();
+        send(&near, &message(b"plain"), &[]).unwrap();
+        send(&near, &message(b"with"), &[passed.into()]).unwrap();
+        send(&near, &message(b""), &[]).unwrap();
         let carrier = std::thread::spawn(move || carry(&a, &b));
 
-        let (passed, mut kept) = UnixStream::pair().unwrap();
-        send_all(&near, b"with", &[passed.into()]).unwrap();
-        near.write_all(b"out").unwrap();
-        let (mut bytes, mut fds) = (Vec::new(), Vec::new());
-        while bytes.len() < 7 {
-            let mut some = [0; 7];
-            let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
-            let mut control = RecvAncillaryBuffer::new(&mut space);
-            let got = rustix::net::recvmsg(
-                &far,
-                &mut [IoSliceMut::new(&mut some)],
-                &mut control,
-                RecvFlags::empty(),
-            )
-            .unwrap();
-            for message in control.drain() {
-                if let RecvAncillaryMessage::ScmRights(new) = message {
-                    assert!(bytes.is_empty(), "the fd came after its byte");
-                    fds.extend(new);
-                }
-            }
-            bytes.extend_from_slice(&some[..got.bytes]);
-        }
-        assert_eq!(bytes, b"without");
-        let mut received = UnixStream::from(fds.pop().unwrap());
+        let expect = |body: &[u8]| {
+            let expected = message(body);
+            let (mut bytes, mut fds) = (vec![0; expected.len()], Vec::new());
+            assert!(receive(&far, &mut bytes, &mut fds).unwrap());
+            assert_eq!(bytes, expected);
+            fds
+        };
+        assert!(expect(b"plain").is_empty());
+        let mut received = UnixStream::from(expect(b"with").pop().unwrap());
+        assert!(expect(b"").is_empty());
         received.write_all(b"!").unwrap();
         let mut one = [0];
         kept.read_exact(&mut one).unwrap();
         assert_eq!(&one, b"!");
 
-        far.write_all(b"back").unwrap();
-        let mut back = [0; 4];
-        near.read_exact(&mut back).unwrap();
-        assert_eq!(&back, b"back");
+        send(&far, &message(b"back"), &[]).unwrap();
+        let mut back = message(b"....");
+        assert!(receive(&near, &mut back, &mut Vec::new()).unwrap());
+        assert_eq!(back, message(b"back"));
 
         drop(near);
         carrier.join().unwrap().unwrap();
-        assert_eq!(far.read(&mut one).unwrap(), 0);
+        assert_eq!((&far).read(&mut one).unwrap(), 0);
+    }
+
+    #[test]
+    fn a_message_longer_than_vhost_user_has_ends_both() {
+        let (mut near, a) = UnixStream::pair().unwrap();
+        let (b, mut far) = UnixStream::pair().unwrap();
+        near.write_all(&[0xff; HEADER_LEN]).unwrap();
+        assert!(carry(&a, &b).is_err());
+        assert_eq!(far.read(&mut [0]).unwrap(), 0);
+        assert_eq!(near.read(&mut [0]).unwrap(), 0);
     }
 
     #[test]

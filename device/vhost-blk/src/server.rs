@@ -2,6 +2,7 @@
 //! One connection after another.
 
 use std::io;
+use std::net::Shutdown;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -154,8 +155,8 @@ impl Server {
                 })
                 .map_err(ServeError::TakeOver)?;
             let served = self.serve_next(&mut Listener::from(listener));
-            // The connection has ended, and with it the carrier; or it was
-            // never accepted, which drops the listener and ends it as well.
+            // Frees the carrier wherever it waits.
+            let _ = stream.shutdown(Shutdown::Both);
             let _ = carrier.join();
             served
         })
