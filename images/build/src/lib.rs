@@ -1,1 +1,85 @@
-//! Guest kernels and initramfs: fetch, patch, configure, build, cache.
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+//! Guest kernels and initramfs: fetched, patched, configured, built, and kept.
+//!
+//! A kernel is a folder of `images/kernels`, a built tree of the user's, or a
+//! bare image. Everything made here is kept in the cache under a name that is
+//! computed from all that went into it, so that a second run finds it and a
+//! changed ingredient makes a new one. What is in the cache is whole: work
+//! happens beside it and is moved in when it is done.
+
+mod cache;
+mod command;
+mod error;
+mod initramfs;
+mod kconfig;
+mod kernel;
+mod packages;
+mod probe;
+mod progress;
+mod source;
+mod spec;
+mod tree;
+
+use std::path::{Path, PathBuf};
+
+pub use cache::default_dir;
+pub use error::Error;
+pub use initramfs::InitramfsFile;
+pub use kernel::{BuiltKernel, KernelChoice, ModuleTree};
+pub use packages::{HOST_PACKAGES, HostPackage, is_present, missing};
+pub use probe::MODULE;
+pub use progress::{Progress, Silent};
+pub use source::{KERNEL_ORG, LOCAL_SOURCE};
+pub use spec::KernelSpec;
+
+/// The kernels of one repository and the cache that they are built into.
+#[derive(Clone, Debug)]
+pub struct Images {
+    cache_dir: PathBuf,
+    kernels: PathBuf,
+}
+
+impl Images {
+    /// The kernels under `repository`/images/kernels, built into `cache_dir`.
+    pub fn new(cache_dir: &Path, repository: &Path) -> Images {
+        Images {
+            cache_dir: cache_dir.to_owned(),
+            kernels: repository.join("images/kernels"),
+        }
+    }
+
+    /// All kernels by name, each followed by its mutants.
+    pub fn list(&self) -> Result<Vec<KernelSpec>, Error> {
+        spec::list(&self.kernels)
+    }
+
+    /// Makes sense of a name, a built tree's path or an image's.
+    pub fn resolve(&self, argument: &str) -> Result<KernelChoice, Error> {
+        kernel::resolve(&self.list()?, argument)
+    }
+
+    /// The kernel ready to boot, built if that has not been done. A first
+    /// build fetches 165 MB and takes minutes; a mutant of it takes seconds.
+    pub fn build(
+        &self,
+        choice: &KernelChoice,
+        progress: &mut dyn Progress,
+    ) -> Result<BuiltKernel, Error> {
+        kernel::build(&self.cache_dir, choice, progress)
+    }
+
+    /// The probe whose sources are in `sources`, built against a kernel.
+    pub fn build_probe(
+        &self,
+        kernel: &BuiltKernel,
+        sources: &Path,
+        progress: &mut dyn Progress,
+    ) -> Result<PathBuf, Error> {
+        probe::build(&self.cache_dir, kernel, sources, progress)
+    }
+
+    /// An initramfs of these files.
+    pub fn initramfs(&self, files: &[InitramfsFile]) -> Result<PathBuf, Error> {
+        initramfs::build(&self.cache_dir, files)
+    }
+}
