@@ -3,8 +3,9 @@
 //! a ring stops. Requests never come this way.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use vhost::vhost_user::message::VhostUserProtocolFeatures;
 use vhost_user_backend::VhostUserBackend;
@@ -13,6 +14,7 @@ use vmm_sys_util::epoll::EventSet;
 use crate::Memory;
 use crate::config::{self, Change};
 use crate::features::Features;
+use crate::limited::Limiter;
 use crate::vring::{Connection, Vring};
 use crate::write_cache::CacheMode;
 
@@ -21,6 +23,7 @@ pub(crate) struct Backend {
     connection: Arc<Connection>,
     offered: Features,
     cache_mode: CacheMode,
+    refusals: Mutex<Limiter>,
 }
 
 impl Backend {
@@ -30,6 +33,7 @@ impl Backend {
             offered: connection.options.offered(),
             connection,
             cache_mode,
+            refusals: Mutex::default(),
         };
         backend.agree(Features::NONE);
         backend
@@ -85,19 +89,25 @@ impl VhostUserBackend for Backend {
         config::read(&self.connection.options, writeback, offset, size).unwrap_or_default()
     }
 
+    /// What is not the driver's to write stays as it is (Virtio 1.2, 5.2.5.2).
+    /// That is no error here: an error would end the connection, and a guest
+    /// must not be able to.
     fn set_config(&self, offset: u32, bytes: &[u8]) -> io::Result<()> {
         let acked = Features::from_bits(self.connection.acked.load(Ordering::Acquire));
-        match config::write(offset, bytes) {
+        let refused = match config::write(offset, bytes) {
             Ok(Change::WriteBack(writeback)) if acked.contains(Features::CONFIG_WCE) => {
-                tracing::info!(writeback, "driver switched the write cache");
+                tracing::debug!(writeback, "driver switched the write cache");
                 self.cache_mode.set_writeback(writeback);
-                Ok(())
+                return Ok(());
             }
-            Ok(Change::WriteBack(_)) => Err(io::Error::other(
-                "the driver did not agree to switch the write cache",
-            )),
-            Err(e) => Err(io::Error::new(io::ErrorKind::InvalidInput, e)),
+            Ok(Change::WriteBack(_)) => "the driver did not agree to config-wce".to_owned(),
+            Err(refused) => refused.to_string(),
+        };
+        let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(suppressed) = refusals.admit(Instant::now()) {
+            tracing::warn!(suppressed, "ignored a config write: {refused}");
         }
+        Ok(())
     }
 
     /// The rings and the pump see it through the same handle.

@@ -31,9 +31,7 @@ pub(crate) enum Change {
 
 /// A write to a field that is not the driver's to write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "write {len} bytes at offset {offset} of the config space: only the write cache byte at {WCE_OFFSET} can be written"
-)]
+#[error("{len} bytes at offset {offset} are not the write cache byte at {WCE_OFFSET}")]
 pub(crate) struct NotWritable {
     offset: u32,
     len: usize,

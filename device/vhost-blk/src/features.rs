@@ -79,7 +79,7 @@ impl Features {
     }
 
     /// As bits.
-    pub(crate) const fn bits(self) -> u64 {
+    pub const fn bits(self) -> u64 {
         self.0
     }
 
