@@ -290,3 +290,6 @@ impl Drop for VirtioQueue {
             .set(self.ring.next_avail(), self.ring.next_used());
     }
 }
+
+#[cfg(test)]
+mod tests;
