@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+//! CPUs: how many, and taking one away.
+
+use std::{fs, io};
+
+/// CPUs online.
+pub(crate) fn online() -> u32 {
+    let count = std::thread::available_parallelism().map_or(1, usize::from);
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+/// Takes a CPU offline or brings it back; returns when that is done.
+pub(crate) fn set_online(cpu: u32, online: bool) -> io::Result<()> {
+    let path = format!("/sys/devices/system/cpu/cpu{cpu}/online");
+    fs::write(path, if online { "1" } else { "0" })
+}
+
+/// Whether a CPU can be taken offline.
+pub(crate) fn can_go_offline(cpu: u32) -> bool {
+    fs::exists(format!("/sys/devices/system/cpu/cpu{cpu}/online")).unwrap_or(false)
+}

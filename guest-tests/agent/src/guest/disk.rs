@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+//! The disk under test, and aligned memory to read it into.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::PathBuf;
+
+use irqstorm_agent::protocol::Disk;
+use rustix::fs::OFlags;
+
+/// Disks under test by name, the first that is there.
+const NAMES: [&str; 2] = ["vda", "nvme0n1"];
+
+/// What O_DIRECT wants of offsets, lengths and memory: the largest logical
+/// block that the device has.
+pub(crate) const BLOCK: usize = 4096;
+
+fn sys(name: &str) -> PathBuf {
+    PathBuf::from("/sys/block").join(name)
+}
+
+/// Finds the disk; `None` if the machine has none.
+pub(crate) fn find() -> Option<Disk> {
+    let name = NAMES.into_iter().find(|name| sys(name).is_dir())?;
+    let sectors = fs::read_to_string(sys(name).join("size")).ok()?;
+    let queues = fs::read_dir(sys(name).join("mq")).ok()?.count();
+    Some(Disk {
+        name: name.to_owned(),
+        sectors: sectors.trim().parse().ok()?,
+        queues: u32::try_from(queues).ok()?,
+    })
+}
+
+/// Sets the disk up for completions in hardirq: no scheduler in between, no
+/// detour over another CPU's IPI.
+pub(crate) fn prepare(disk: &Disk) -> io::Result<()> {
+    let queue = sys(&disk.name).join("queue");
+    fs::write(queue.join("scheduler"), "none")?;
+    fs::write(queue.join("rq_affinity"), "1")
+}
+
+/// The disk for direct I/O.
+pub(crate) fn open_direct(disk: &Disk) -> io::Result<File> {
+    let direct = i32::try_from(OFlags::DIRECT.bits()).map_err(io::Error::other)?;
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(direct)
+        .open(format!("/dev/{}", disk.name))
+}
+
+/// Memory for direct I/O.
+pub(crate) struct DirectBuffer {
+    memory: Vec<u8>,
+    start: usize,
+    len: usize,
+}
+
+impl DirectBuffer {
+    /// `len` bytes at a block's border.
+    pub(crate) fn new(len: usize) -> DirectBuffer {
+        let memory = vec![0; len + BLOCK];
+        let start = memory.as_ptr().align_offset(BLOCK).min(BLOCK);
+        DirectBuffer { memory, start, len }
+    }
+
+    pub(crate) fn bytes(&mut self) -> &mut [u8] {
+        &mut self.memory[self.start..self.start + self.len]
+    }
+}
+
+/// Reads one block.
+pub(crate) fn read_block(file: &File, buffer: &mut DirectBuffer, block: u64) -> io::Result<()> {
+    file.read_exact_at(buffer.bytes(), block * BLOCK as u64)
+}
+
+/// Writes one block.
+pub(crate) fn write_block(file: &File, buffer: &mut DirectBuffer, block: u64) -> io::Result<()> {
+    file.write_all_at(buffer.bytes(), block * BLOCK as u64)
+}

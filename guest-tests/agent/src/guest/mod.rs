@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+//! What a test has at hand in the guest: the disk, the probe, the device.
+
+pub(crate) mod boot;
+pub(crate) mod cpu;
+pub(crate) mod device;
+pub(crate) mod disk;
+pub(crate) mod ports;
+pub(crate) mod probe;
+pub(crate) mod serve;

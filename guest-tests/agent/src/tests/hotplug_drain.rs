@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+//! Row 13: bios that a CPU has deferred, and not yet ended, when it goes
+//! offline.
+//!
+//! The window is hit on purpose. The device holds the completions of one CPU's
+//! bios; the probe keeps that CPU's per-CPU workers busy, so that the deferral's
+//! work has to queue behind; the device lets the completions go, and the CPU is
+//! taken offline with the work still queued. The workqueue then runs the work
+//! on another CPU, and what the dead CPU's list held must still end, in task
+//! context.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::bench::{all_ended, completed_in_hardirq, tagged_in_task};
+use super::{Bench, Stop, fail, skip};
+use crate::guest::cpu;
+use crate::guest::probe::{Run, RunResult, Summary, TAGGED};
+use irqstorm_agent::protocol::figures;
+
+const ROUNDS: u32 = 5;
+
+/// Bios deferred on the CPU in each round.
+const BIOS: u64 = 48;
+
+/// The workers are kept busy for at most so long: far longer than a CPU takes
+/// to go, and freed as soon as it has gone.
+const BLOCK_MS: u32 = 15_000;
+
+pub(super) fn run(bench: &mut Bench) -> Result<(), Stop> {
+    let victim = bench.cpus() - 1;
+    if !cpu::can_go_offline(victim) {
+        return skip(format!(
+            "CPU {victim} cannot be taken offline on this kernel"
+        ));
+    }
+    bench.prepare_hardirq()?;
+    bench.scenario("interrupt = 'when-wanted'")?;
+    let mut total = Summary::default();
+    for round in 0..bench.param("rounds", ROUNDS)? {
+        bench.progress(format!(
+            "round {round}: CPU {victim} goes with bios deferred"
+        ));
+        let outcome = one_round(bench, victim);
+        // Whatever came of it, the guest gets its CPU and its disk back.
+        let _ = cpu::set_online(victim, true);
+        bench.device()?.hold(false)?;
+        bench.device()?.release_all()?;
+        let result = outcome?;
+        all_ended(&result)?;
+        completed_in_hardirq(&result.summary, TAGGED)?;
+        tagged_in_task(&result.summary)?;
+        total.ended[TAGGED] += result.summary.ended[TAGGED];
+        total.end_task[TAGGED] += result.summary.end_task[TAGGED];
+        total.migrated += result.summary.migrated;
+    }
+    bench.figure(figures::TAGGED, total.ended[TAGGED]);
+    bench.figure(figures::TAGGED_IN_TASK, total.end_task[TAGGED]);
+    bench.figure(
+        "deferred on a CPU and ended after it had gone",
+        total.migrated,
+    );
+    if total.migrated == 0 {
+        return fail("no bio was left deferred when the CPU went: the window was never hit");
+    }
+    Ok(())
+}
+
+fn one_round(bench: &mut Bench, victim: u32) -> Result<RunResult, Stop> {
+    let probe = bench.probe()?;
+    let mut run = Run::new(&bench.disk()?, BIOS);
+    run.tag_every = 1;
+    run.cpus = 1 << victim;
+    run.depth = u32::try_from(BIOS).unwrap_or(1);
+    bench.device()?.hold(true)?;
+    let submitter = {
+        let probe = probe.clone();
+        thread::spawn(move || probe.run(&mut run))
+    };
+    let outcome = at_the_edge(bench, victim);
+    if outcome.is_err() {
+        // The submitter waits for its bios: let them go.
+        bench.device()?.hold(false)?;
+        bench.device()?.release_all()?;
+    }
+    let freed = probe.block_workers(victim, 0);
+    let result = match submitter.join() {
+        Ok(result) => result,
+        Err(_) => return fail("the thread that submits bios panicked"),
+    };
+    outcome?;
+    freed?;
+    Ok(result?)
+}
+
+/// Has the bios deferred behind busy workers and takes the CPU away.
+fn at_the_edge(bench: &mut Bench, victim: u32) -> Result<(), Stop> {
+    wait_for_held(bench, BIOS)?;
+    bench.probe()?.block_workers(victim, BLOCK_MS)?;
+    let before = bench.count_interrupts()?;
+    bench.device()?.hold(false)?;
+    bench.device()?.release_all()?;
+    // Only when the interrupt has come are the bios on the CPU's list.
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while bench.count_interrupts()?.delivered_since(&before) == 0 {
+        if Instant::now() > deadline {
+            return fail("the released completions brought no interrupt");
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    thread::sleep(Duration::from_millis(20));
+    cpu::set_online(victim, false)
+        .map_err(|e| Stop::Fail(format!("take CPU {victim} offline: {e}")))
+}
+
+fn wait_for_held(bench: &mut Bench, wanted: u64) -> Result<(), Stop> {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let held = bench.device()?.held()?;
+        if held >= wanted {
+            return Ok(());
+        }
+        if Instant::now() > deadline {
+            return fail(format!(
+                "the device holds {held} of {wanted} bios after 20 s"
+            ));
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+}

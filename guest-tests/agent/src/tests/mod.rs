@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+//! The tests, one file each. A test gets a [`Bench`], counts what it sees into
+//! it, and says that its claim holds by returning.
+
+mod baseline_io;
+mod bench;
+mod exactly_once;
+mod fifo_per_cpu;
+mod hardirq_inline;
+mod hotplug_drain;
+mod spurious_storm;
+mod switch_count;
+mod task_context;
+mod untagged_inline;
+
+use std::collections::BTreeMap;
+
+use irqstorm_agent::catalogue::TestInfo;
+use irqstorm_agent::protocol::{Finished, Verdict};
+
+pub(crate) use bench::{Bench, Stop, fail, skip};
+
+/// What a test is: `Ok` if the claim holds.
+type Test = fn(&mut Bench) -> Result<(), Stop>;
+
+/// What each name of the catalogue runs.
+const IMPLEMENTATIONS: &[(&str, Test)] = &[
+    ("baseline-io", baseline_io::run),
+    ("hardirq-inline", hardirq_inline::run),
+    ("task-context", task_context::run),
+    ("untagged-inline", untagged_inline::run),
+    ("fifo-per-cpu", fifo_per_cpu::run),
+    ("exactly-once", exactly_once::run),
+    ("hotplug-drain", hotplug_drain::run),
+    ("switch-count", switch_count::run),
+    ("spurious-storm", spurious_storm::run),
+];
+
+/// Runs one test to its verdict.
+pub(crate) fn run(
+    bench: &mut Bench,
+    info: &TestInfo,
+    seed: u64,
+    params: BTreeMap<String, String>,
+) -> Finished {
+    bench.begin(info.name, seed, params);
+    let outcome = bench
+        .check_needs(info)
+        .and_then(|()| implementation(info.name)?(bench));
+    let (verdict, reason) = match outcome {
+        Ok(()) => (Verdict::Pass, String::new()),
+        Err(Stop::Fail(reason)) => (Verdict::Fail, reason),
+        Err(Stop::Skip(reason)) => (Verdict::Skip, reason),
+    };
+    Finished {
+        test: info.name.to_owned(),
+        verdict,
+        reason,
+        figures: bench.take_figures(),
+    }
+}
+
+fn implementation(name: &str) -> Result<Test, Stop> {
+    let found = IMPLEMENTATIONS.iter().find(|(known, _)| *known == name);
+    found
+        .map(|&(_, test)| test)
+        .ok_or_else(|| Stop::Fail("the agent has no code for this test".into()))
+}
+
+#[cfg(test)]
+mod agreement {
+    use super::*;
+    use irqstorm_agent::catalogue::TESTS;
+
+    #[test]
+    fn every_test_of_the_catalogue_has_its_code_and_the_other_way_round() {
+        let named: Vec<&str> = TESTS.iter().map(|test| test.name).collect();
+        let written: Vec<&str> = IMPLEMENTATIONS.iter().map(|(name, _)| *name).collect();
+        assert_eq!(named, written);
+    }
+}
