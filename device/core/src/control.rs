@@ -170,7 +170,7 @@ pub struct StatusReply {
     pub connected: bool,
     /// Sums over all queues.
     pub total: Counters,
-    /// Per queue.
+    /// Per queue, up to the last one that has done anything.
     pub queues: Vec<Counters>,
     /// Events that could not be written and were dropped.
     pub events_dropped: u64,
