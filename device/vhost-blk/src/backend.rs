@@ -3,18 +3,20 @@
 //! a ring stops. Requests never come this way.
 
 use std::io;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use vhost::vhost_user::message::VhostUserProtocolFeatures;
 use vhost_user_backend::VhostUserBackend;
+use vm_memory::GuestAddressSpace;
 use vmm_sys_util::epoll::EventSet;
 
 use crate::Memory;
 use crate::config::{self, Change};
 use crate::features::Features;
 use crate::limited::Limiter;
+use crate::sharing;
 use crate::vring::{Connection, Vring};
 use crate::write_cache::CacheMode;
 
@@ -23,6 +25,9 @@ pub(crate) struct Backend {
     connection: Arc<Connection>,
     offered: Features,
     cache_mode: CacheMode,
+    /// What the write cache byte of the config says: front-ends read it before
+    /// any feature is agreed, and keep it.
+    wce: AtomicBool,
     refusals: Mutex<Limiter>,
 }
 
@@ -33,20 +38,24 @@ impl Backend {
             offered: connection.options.offered(),
             connection,
             cache_mode,
+            wce: AtomicBool::new(true),
             refusals: Mutex::default(),
         };
-        backend.agree(Features::NONE);
+        backend.choose_cache_mode();
         backend
     }
 
+    fn acked(&self) -> Features {
+        Features::from_bits(self.connection.acked.load(Ordering::Acquire))
+    }
+
     /// Without flush a completed write must be durable (Virtio 1.2, 5.2.6.2);
-    /// with it the cache starts as write-back, and only config-wce changes it.
-    fn agree(&self, acked: Features) {
-        let before = self.connection.acked.swap(acked.bits(), Ordering::AcqRel);
-        if before != acked.bits() || acked == Features::NONE {
-            self.cache_mode
-                .set_writeback(acked.contains(Features::FLUSH));
-        }
+    /// with it, it need not be, unless the driver says otherwise (5.2.5.2).
+    fn choose_cache_mode(&self) {
+        let acked = self.acked();
+        let cached = self.wce.load(Ordering::Acquire) || !acked.contains(Features::CONFIG_WCE);
+        self.cache_mode
+            .set_writeback(acked.contains(Features::FLUSH) && cached);
     }
 }
 
@@ -67,9 +76,9 @@ impl VhostUserBackend for Backend {
     }
 
     fn acked_features(&self, features: u64) {
-        let acked = Features::from_bits(features);
-        tracing::debug!(features = ?acked, "driver agreed");
-        self.agree(acked);
+        tracing::debug!(features = ?Features::from_bits(features), "driver agreed");
+        self.connection.acked.store(features, Ordering::Release);
+        self.choose_cache_mode();
     }
 
     fn protocol_features(&self) -> VhostUserProtocolFeatures {
@@ -77,7 +86,8 @@ impl VhostUserBackend for Backend {
     }
 
     fn reset_device(&self) {
-        self.agree(Features::NONE);
+        self.wce.store(true, Ordering::Release);
+        self.acked_features(0);
     }
 
     /// Each ring is told itself.
@@ -85,19 +95,20 @@ impl VhostUserBackend for Backend {
 
     /// An answer of another length than asked for is an error to the caller.
     fn get_config(&self, offset: u32, size: u32) -> Vec<u8> {
-        let writeback = self.cache_mode.is_writeback();
-        config::read(&self.connection.options, writeback, offset, size).unwrap_or_default()
+        let wce = self.wce.load(Ordering::Acquire);
+        config::read(&self.connection.options, wce, offset, size).unwrap_or_default()
     }
 
     /// What is not the driver's to write stays as it is (Virtio 1.2, 5.2.5.2).
     /// That is no error here: an error would end the connection, and a guest
     /// must not be able to.
     fn set_config(&self, offset: u32, bytes: &[u8]) -> io::Result<()> {
-        let acked = Features::from_bits(self.connection.acked.load(Ordering::Acquire));
+        let acked = self.acked();
         let refused = match config::write(offset, bytes) {
             Ok(Change::WriteBack(writeback)) if acked.contains(Features::CONFIG_WCE) => {
                 tracing::debug!(writeback, "driver switched the write cache");
-                self.cache_mode.set_writeback(writeback);
+                self.wce.store(writeback, Ordering::Release);
+                self.choose_cache_mode();
                 return Ok(());
             }
             Ok(Change::WriteBack(_)) => "the driver did not agree to config-wce".to_owned(),
@@ -111,8 +122,8 @@ impl VhostUserBackend for Backend {
     }
 
     /// The rings and the pump see it through the same handle.
-    fn update_memory(&self, _memory: Memory) -> io::Result<()> {
-        Ok(())
+    fn update_memory(&self, memory: Memory) -> io::Result<()> {
+        sharing::check(&memory.memory()).map_err(io::Error::other)
     }
 
     /// No worker threads: the pump's loop watches the kick fds.

@@ -31,6 +31,7 @@ mod parse;
 mod queue;
 mod relay;
 mod server;
+mod sharing;
 mod used;
 mod vring;
 mod wire;

@@ -11,13 +11,14 @@ use irqstorm_core::inbox::Inbox;
 use rustix::event::{PollFd, PollFlags};
 use vhost::vhost_user::{Error as ProtocolError, Listener};
 use vhost_user_backend::{Error as DaemonError, ShutdownHandle, VhostUserDaemon};
-use vm_memory::{GuestMemoryAtomic, GuestMemoryMmap};
+use vm_memory::{GuestAddressSpace, GuestMemoryAtomic, GuestMemoryBackend, GuestMemoryMmap};
 use vmm_sys_util::eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EventFd};
 
 use crate::backend::Backend;
 use crate::options::{Options, OptionsError};
 use crate::queue::VirtioQueue;
 use crate::relay;
+use crate::sharing;
 use crate::vring::{Connection, with_connection};
 use crate::write_cache::CacheMode;
 
@@ -32,8 +33,7 @@ pub enum SetupError {
     Stop(#[source] io::Error),
 }
 
-/// Serving that cannot go on. A connection that goes wrong is none: it ends
-/// with a line in the log, and the next is waited for.
+/// Serving that cannot go on.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// Waiting for a connection failed.
@@ -48,6 +48,10 @@ pub enum ServeError {
     /// The rings of a connection could not be made.
     #[error("make the rings of a vhost-user connection: {0}")]
     Rings(DaemonError),
+    /// The front-end did what cannot be served. A listener's connection ends
+    /// so with a line in the log, and the next one is waited for.
+    #[error("serve the front-end: {0}")]
+    Dropped(String),
 }
 
 /// Serves a disk over vhost-user; its rings go to the pump through the inbox.
@@ -136,7 +140,10 @@ impl Server {
     pub fn serve_listener(&self, listener: UnixListener) -> Result<(), ServeError> {
         let mut listener = Listener::from(listener);
         while self.wait_for_connection(&listener)? {
-            self.serve_next(&mut listener)?;
+            match self.serve_next(&mut listener) {
+                Err(ServeError::Dropped(why)) => tracing::error!("dropped the front-end: {why}"),
+                served => served?,
+            }
         }
         Ok(())
     }
@@ -202,7 +209,7 @@ impl Server {
         ));
         let memory = GuestMemoryAtomic::new(GuestMemoryMmap::new());
         let mut daemon = with_connection(&connection, || {
-            VhostUserDaemon::new("vhost-user".to_owned(), backend, memory)
+            VhostUserDaemon::new("vhost-user".to_owned(), backend, memory.clone())
         })
         .map_err(ServeError::Rings)?;
         daemon.start(listener).map_err(ServeError::Accept)?;
@@ -211,26 +218,27 @@ impl Server {
         let ended = daemon.wait();
         self.stop.watch(None);
         let abandoned = self.inbox.disconnect();
-        tell_end(ended, abandoned);
-        Ok(())
+        tracing::info!(abandoned, "front-end gone");
+        let agreed = connection.acked.load(Ordering::Acquire) != 0;
+        let shares_nothing = agreed && memory.memory().num_regions() == 0;
+        reason(ended, shares_nothing).map_or(Ok(()), |why| Err(ServeError::Dropped(why)))
     }
 }
 
-/// How a connection ended, in the words of who reads the log.
-fn tell_end(ended: Result<(), DaemonError>, abandoned: u64) {
-    let error = match ended {
-        // A front-end that closes its socket between two messages.
+/// Why a connection was dropped; `None` if its front-end left, between two
+/// messages or within one.
+fn reason(ended: Result<(), DaemonError>, shares_nothing: bool) -> Option<String> {
+    match ended {
         Ok(())
         | Err(DaemonError::HandleRequest(
             ProtocolError::Disconnected | ProtocolError::PartialMessage,
-        )) => {
-            tracing::info!(abandoned, "front-end disconnected");
-            return;
+        )) => None,
+        // QEMU passes over memory that it has no fd for, and starts rings in
+        // the nothing that is left.
+        Err(_) if shares_nothing => Some(format!("it shares no guest RAM; {}", sharing::ADVICE)),
+        Err(DaemonError::HandleRequest(ProtocolError::ReqHandlerError(error))) => {
+            Some(error.to_string())
         }
-        Err(error) => error,
-    };
-    tracing::warn!(
-        abandoned,
-        "dropped the front-end, which did not keep to vhost-user: {error}"
-    );
+        Err(error) => Some(error.to_string()),
+    }
 }

@@ -15,6 +15,7 @@ use std::fs::File;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use irqstorm_core::inbox::{Inbox, Message};
 use irqstorm_core::request::QueueId;
@@ -24,6 +25,7 @@ use vm_memory::GuestAddressSpace;
 
 use crate::Memory;
 use crate::features::Features;
+use crate::limited::Limiter;
 use crate::options::Options;
 use crate::parse::Terms;
 use crate::queue::{Position, VirtioQueue, Wires};
@@ -81,6 +83,11 @@ struct State {
     wrong_size: Option<u16>,
     /// While the pump has the ring: where it will say how far it got.
     attached: Option<Position>,
+    refusals: Limiter,
+}
+
+fn no_duplicate(error: &io::Error) -> String {
+    format!("its kick fd cannot be duplicated: {error}")
 }
 
 impl Vring {
@@ -104,7 +111,7 @@ impl Vring {
             Some(_) if state.attached.is_some() => {}
             Some(ring) => match Queue::try_from(ring) {
                 Ok(ring) => self.attach(&mut state, ring),
-                Err(e) => self.refuse(&e.to_string()),
+                Err(e) => self.refuse(&mut state, &e.to_string()),
             },
         }
     }
@@ -112,14 +119,14 @@ impl Vring {
     fn attach(&self, state: &mut State, ring: Queue) {
         let shared = &*self.shared;
         if let Some(size) = state.wrong_size {
-            return self.refuse(&format!("a size of {size} is no power of two"));
+            return self.refuse(state, &format!("a size of {size} is no power of two"));
         }
         if !ring.is_valid(&*shared.memory.memory()) {
-            return self.refuse("it lies outside the guest memory that was shared");
+            return self.refuse(state, "it lies outside the guest memory that was shared");
         }
         let kick = match state.kick.as_ref().map(File::try_clone) {
             Some(Ok(kick)) => kick,
-            Some(Err(e)) => return self.refuse(&format!("its kick fd cannot be duplicated: {e}")),
+            Some(Err(e)) => return self.refuse(state, &no_duplicate(&e)),
             None => return,
         };
         let acked = Features::from_bits(shared.connection.acked.load(Ordering::Acquire));
@@ -143,9 +150,12 @@ impl Vring {
         }
     }
 
-    fn refuse(&self, why: &str) {
-        tracing::error!(queue = self.shared.id.0, "cannot start a ring: {why}");
+    fn refuse(&self, state: &mut State, why: &str) {
         self.shared.wires.error.signal();
+        if let Some(suppressed) = state.refusals.admit(Instant::now()) {
+            let queue = self.shared.id.0;
+            tracing::error!(queue, suppressed, "cannot start a ring: {why}");
+        }
     }
 
     /// Takes the ring back, with nothing in flight, and knows where it is.
@@ -284,7 +294,7 @@ impl VringT<Memory> for Vring {
         let kept = match file.as_ref().map(File::try_clone).transpose() {
             Ok(kept) => kept,
             Err(e) => {
-                self.refuse(&format!("its kick fd cannot be duplicated: {e}"));
+                self.refuse(&mut self.state(), &no_duplicate(&e));
                 None
             }
         };

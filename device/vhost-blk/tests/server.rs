@@ -10,8 +10,12 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use irqstorm_vhost_blk::Features;
+use irqstorm_core::inbox::Inbox;
+use irqstorm_vhost_blk::{Features, Server};
 use support::{Descriptor, Device, Driver, RING_LEN, Used, header, options, wait_readable};
+use vhost::vhost_user::message::{VhostUserConfigFlags, VhostUserProtocolFeatures};
+use vhost::vhost_user::{Frontend, VhostUserFrontend};
+use vhost::{VhostBackend, VringConfigData};
 use vm_memory::{Bytes, GuestAddress};
 
 const IN: u32 = 0;
@@ -235,6 +239,34 @@ fn a_client_that_does_not_speak_vhost_user_is_dropped_and_the_next_one_served() 
 }
 
 #[test]
+fn a_front_end_that_shares_no_memory_is_told_what_to_do() {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let (inbox, messages) = Inbox::new(|| {});
+    let server = Server::new(options(), inbox).unwrap();
+    let served = std::thread::spawn(move || server.serve_stream(theirs));
+    let mut frontend = Frontend::from_stream(ours, 1);
+    frontend.set_owner().unwrap();
+    let features = frontend.get_features().unwrap();
+    frontend.set_features(features).unwrap();
+    frontend.get_protocol_features().unwrap();
+    let ring = VringConfigData {
+        queue_max_size: RING_LEN,
+        queue_size: RING_LEN,
+        flags: 0,
+        desc_table_addr: 0x1000,
+        used_ring_addr: 0x2000,
+        avail_ring_addr: 0x3000,
+        log_addr: None,
+    };
+    let _ = frontend.set_vring_addr(0, &ring);
+    // No loop answers the end of the connection: it has ended as well.
+    drop(messages);
+    let error = served.join().unwrap().unwrap_err().to_string();
+    assert!(error.contains("shares no guest RAM"), "{error}");
+    assert!(error.contains("share=on"), "{error}");
+}
+
+#[test]
 fn stopping_ends_the_wait_for_a_connection_and_the_connection_itself() {
     let mut waiting = Device::listening(options());
     waiting.stop();
@@ -280,6 +312,35 @@ fn the_driver_switches_the_write_cache() {
     assert!(device.cache_mode().is_writeback());
     driver.set_config(0, &[9; 8]);
     assert_eq!(driver.config(0, 8), Some(2049u64.to_le_bytes().to_vec()));
+}
+
+#[test]
+fn the_write_cache_reads_as_on_before_anything_is_agreed() {
+    let device = Device::listening(options());
+    let socket = UnixStream::connect(device.socket()).unwrap();
+    let mut frontend = Frontend::from_stream(socket, 1);
+    frontend.set_owner().unwrap();
+    frontend.get_features().unwrap();
+    frontend.get_protocol_features().unwrap();
+    frontend
+        .set_protocol_features(VhostUserProtocolFeatures::CONFIG)
+        .unwrap();
+    let (_, config) = frontend
+        .get_config(WCE, 1, VhostUserConfigFlags::empty(), &[0])
+        .unwrap();
+    assert_eq!(config, [1]);
+    assert!(
+        !device.cache_mode().is_writeback(),
+        "no flush is agreed yet"
+    );
+}
+
+#[test]
+fn a_driver_that_does_not_agree_to_config_wce_does_not_switch_the_write_cache() {
+    let device = Device::listening(options());
+    let mut driver = Driver::connect(&device.socket(), 1, Features::CONFIG_WCE.bits());
+    driver.set_config(WCE, &[0]);
+    assert!(device.cache_mode().is_writeback());
 }
 
 #[test]
