@@ -1,3 +1,113 @@
-//! irqstorm-device: a vhost-user block device whose completions and interrupts are scripted.
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+//! irqstorm-device: a vhost-user block device whose completions and interrupts
+//! are scripted.
+//!
+//! Four threads: this one is the control plane; `pump` completes requests;
+//! `vhost-user` serves the front-end's connection and hands its rings to the
+//! pump; `events` writes the event stream.
 
-fn main() {}
+mod args;
+mod control;
+mod engine;
+mod events;
+mod run;
+mod size;
+mod socket;
+
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+use irqstorm_core::scenario::Scenario;
+use tracing_subscriber::EnvFilter;
+
+use args::Cli;
+
+/// What QEMU's conventions have a backend say of itself
+/// (docs/interop/vhost-user.json).
+const CAPABILITIES: &str = r#"{
+  "type": "block",
+  "features": [
+    "read-only",
+    "blk-file"
+  ]
+}
+"#;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    start_log();
+    match act(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            let _ = writeln!(
+                io::stderr(),
+                "irqstorm-device: failed to {:#}",
+                failure.error
+            );
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+/// An error and the exit code that goes with it.
+struct Failure {
+    error: anyhow::Error,
+    code: u8,
+}
+
+/// What was asked for cannot be done: 2.
+fn bad_input(error: impl Into<anyhow::Error>) -> Failure {
+    Failure {
+        error: error.into(),
+        code: 2,
+    }
+}
+
+/// It could be done, and went wrong: 1.
+fn went_wrong(error: impl Into<anyhow::Error>) -> Failure {
+    Failure {
+        error: error.into(),
+        code: 1,
+    }
+}
+
+fn act(cli: Cli) -> Result<(), Failure> {
+    let connection = &cli.connection;
+    if connection.print_capabilities {
+        return print(CAPABILITIES);
+    }
+    if let Some(shell) = connection.completions {
+        let mut script = Vec::new();
+        clap_complete::generate(shell, &mut Cli::command(), "irqstorm-device", &mut script);
+        return print(&String::from_utf8_lossy(&script));
+    }
+    if let Some(file) = &connection.check_scenario {
+        let scenario = Scenario::load(file).map_err(bad_input)?;
+        return print(&format!(
+            "{}: can be used: {}\n",
+            file.display(),
+            scenario.description
+        ));
+    }
+    run::run(&cli)
+}
+
+fn print(text: &str) -> Result<(), Failure> {
+    match io::stdout().write_all(text.as_bytes()) {
+        // Whoever read it has read enough.
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result.map_err(went_wrong),
+    }
+}
+
+fn start_log() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal() && !no_color)
+        .with_target(false)
+        .init();
+}

@@ -52,7 +52,9 @@ impl<Q: RequestQueue> Pump<Q> {
 
     fn status(&self) -> StatusReply {
         let mut queues: Vec<Counters> = self.lanes.iter().map(|lane| lane.counters).collect();
-        let used = queues.iter().rposition(|queue| *queue != Counters::default());
+        let used = queues
+            .iter()
+            .rposition(|queue| *queue != Counters::default());
         queues.truncate(used.map_or(0, |last| last + 1));
         let mut total = Counters::default();
         for queue in &queues {

@@ -61,3 +61,13 @@ fn admit(geometry: &Geometry, request: &Request, buffers: &dyn GuestBuffers) -> 
     }
     Ok(())
 }
+
+impl<S: Store + ?Sized> Store for Box<S> {
+    fn geometry(&self) -> Geometry {
+        (**self).geometry()
+    }
+
+    fn execute(&mut self, request: &Request, buffers: &dyn GuestBuffers) -> Outcome {
+        (**self).execute(request, buffers)
+    }
+}

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+//! The command line, after QEMU's "backend program conventions"
+//! (docs/interop/vhost-user.rst).
+
+use std::os::fd::RawFd;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, ValueHint};
+use clap_complete::Shell;
+use irqstorm_vhost_blk::{Features, Serial};
+
+use crate::size::Size;
+
+const EXAMPLES: &str = "\
+Examples:
+  A disk of 1 GiB in memory that completes as scenario.toml says, steered over ctl.sock:
+    irqstorm-device --socket-path blk.sock --ram 1G --scenario scenario.toml --control ctl.sock
+
+  The same disk beside QEMU (the guest's memory has to be shared):
+    qemu-system-x86_64 ... \\
+      -object memory-backend-memfd,id=mem,size=512M,share=on -machine q35,memory-backend=mem \\
+      -chardev socket,id=blk,path=blk.sock -device vhost-user-blk-pci,chardev=blk,num-queues=2
+
+  A file as the disk, every step of every completion written down:
+    irqstorm-device --socket-path blk.sock --blk-file disk.raw --events events.ndjson
+
+Exit codes:
+  0  ended by SIGTERM or SIGINT, or the one connection of --fd has ended
+  1  failed while running
+  2  the command line, the scenario or the disk cannot be used";
+
+/// A block device whose completions and interrupts are scripted, for QEMU's
+/// vhost-user-blk-pci.
+#[derive(Debug, Parser)]
+#[command(name = "irqstorm-device", version, after_help = EXAMPLES)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) connection: Connection,
+
+    #[command(flatten)]
+    pub(crate) disk: Disk,
+
+    /// Queues offered at most: QEMU's num-queues is how many there are
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(crate) num_queues: u16,
+
+    /// Entries of a ring at most, a power of two: QEMU's queue-size is how many
+    #[arg(long, value_name = "N", default_value_t = 1024)]
+    pub(crate) queue_size: u16,
+
+    /// A feature not to offer, although the device has it; can be repeated
+    #[arg(long, value_name = "FEATURE")]
+    pub(crate) withhold: Vec<Features>,
+
+    /// The script; without one, completions come at once, with an interrupt
+    /// when the driver wants one
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) scenario: Option<PathBuf>,
+
+    /// The seed of all random decisions, unless the scenario brings one
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+
+    /// Listen here for 'irqstorm ctl', the lab and the guest
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath)]
+    pub(crate) control: Option<PathBuf>,
+
+    /// Write every step of every completion here, a JSON object a line; an
+    /// earlier file is replaced
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) events: Option<PathBuf>,
+}
+
+/// How the front-end comes to the device.
+#[derive(Args, Debug)]
+#[group(required = true, multiple = false)]
+pub(crate) struct Connection {
+    /// Listen here for the front-end
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath)]
+    pub(crate) socket_path: Option<PathBuf>,
+
+    /// Serve the front-end on this inherited, connected socket, then end
+    #[arg(long, value_name = "FDNUM", value_parser = clap::value_parser!(RawFd).range(3..))]
+    pub(crate) fd: Option<RawFd>,
+
+    /// Say what this program can do, as JSON, and end
+    #[arg(long)]
+    pub(crate) print_capabilities: bool,
+
+    /// Read a scenario, say whether it can be used, and end
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) check_scenario: Option<PathBuf>,
+
+    /// Print completions for a shell, and end
+    #[arg(long, value_name = "SHELL")]
+    pub(crate) completions: Option<Shell>,
+}
+
+/// Where the data is, and what the disk looks like.
+#[derive(Args, Debug)]
+pub(crate) struct Disk {
+    /// A disk in memory, empty, of which only what is written takes room
+    #[arg(long, value_name = "SIZE", group = "store")]
+    pub(crate) ram: Option<Size>,
+
+    /// A raw file or a block device
+    #[arg(long, value_name = "FILE", group = "store", value_hint = ValueHint::FilePath)]
+    pub(crate) blk_file: Option<PathBuf>,
+
+    /// A disk that drops what is written and reads as zeroes
+    #[arg(long, value_name = "SIZE", group = "store")]
+    pub(crate) null: Option<Size>,
+
+    /// Refuse writes
+    #[arg(long)]
+    pub(crate) read_only: bool,
+
+    /// Pass the host's page cache by (O_DIRECT)
+    #[arg(long, requires = "blk_file")]
+    pub(crate) direct: bool,
+
+    /// Logical block size in bytes: 512, 1024, 2048 or 4096
+    #[arg(long, value_name = "BYTES", default_value_t = 512, value_parser = block_size)]
+    pub(crate) block_size: u32,
+
+    /// What the guest sees as the disk's serial, up to 20 characters
+    #[arg(long, value_name = "TEXT", default_value = "irqstorm")]
+    pub(crate) serial: Serial,
+}
+
+fn block_size(text: &str) -> Result<u32, String> {
+    match text.parse() {
+        Ok(size @ (512 | 1024 | 2048 | 4096)) => Ok(size),
+        _ => Err("512, 1024, 2048 or 4096".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn two_stores_are_refused() {
+        let line = [
+            "irqstorm-device",
+            "--socket-path",
+            "s",
+            "--ram",
+            "1M",
+            "--null",
+            "1M",
+        ];
+        assert!(Cli::try_parse_from(line).is_err());
+    }
+}

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+//! The loop that drives the pump: kicks, messages and deadlines, on a thread of
+//! its own.
+//!
+//! Deadlines are kept by a timerfd rather than by epoll's timeout: the latter
+//! is in milliseconds, and subject to the thread's timer slack of 50 us.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::{AsRawFd, RawFd};
+use std::sync::{Arc, mpsc};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use irqstorm_core::clock::{Clock, Monotonic};
+use irqstorm_core::inbox::{Inbox, Message};
+use irqstorm_core::pump::{Flow, Pump};
+use irqstorm_core::queue::RequestQueue;
+use irqstorm_core::request::QueueId;
+use vmm_sys_util::epoll::{ControlOperation, Epoll, EpollEvent, EventSet};
+use vmm_sys_util::eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EventFd};
+use vmm_sys_util::timerfd::TimerFd;
+
+/// What epoll says was ready: a queue's number, or one of these.
+const INBOX: u64 = 1 << 32;
+const TIMER: u64 = INBOX + 1;
+
+/// Events taken from epoll at once.
+const EVENTS: usize = 64;
+
+/// An inbox whose messages wake an engine, and the engine's end of it.
+pub(crate) struct Mailbox<Q> {
+    messages: mpsc::Receiver<Message<Q>>,
+    bell: Arc<EventFd>,
+}
+
+/// Makes an inbox before there is a pump to read it.
+pub(crate) fn mailbox<Q>() -> io::Result<(Inbox<Q>, Mailbox<Q>)> {
+    let bell = Arc::new(EventFd::new(EFD_CLOEXEC | EFD_NONBLOCK)?);
+    let ring = Arc::clone(&bell);
+    // A counter that is full wakes as well as one more.
+    let (inbox, messages) = Inbox::new(move || drop(ring.write(1)));
+    Ok((inbox, Mailbox { messages, bell }))
+}
+
+/// The loop's state.
+struct Engine<Q: RequestQueue> {
+    pump: Pump<Q>,
+    clock: Monotonic,
+    mailbox: Mailbox<Q>,
+    epoll: Epoll,
+    timer: TimerFd,
+    kicks: HashMap<QueueId, File>,
+}
+
+/// Runs a pump on a thread of its own until it is told to stop. `make` makes
+/// it there, since queues stay on one thread. `ended` is dropped with the
+/// thread, however it ends.
+pub(crate) fn spawn<Q: RequestQueue + 'static>(
+    mailbox: Mailbox<Q>,
+    make: impl FnOnce(&Monotonic) -> Pump<Q> + Send + 'static,
+    ended: impl Send + 'static,
+) -> io::Result<JoinHandle<io::Result<()>>>
+where
+    Message<Q>: Send,
+{
+    let body = move || {
+        let _ended = ended;
+        let clock = Monotonic::start();
+        let pump = make(&clock);
+        Engine::new(pump, clock, mailbox)?.run()
+    };
+    thread::Builder::new().name("pump".to_owned()).spawn(body)
+}
+
+impl<Q: RequestQueue> Engine<Q> {
+    fn new(pump: Pump<Q>, clock: Monotonic, mailbox: Mailbox<Q>) -> io::Result<Engine<Q>> {
+        let engine = Engine {
+            pump,
+            clock,
+            mailbox,
+            epoll: Epoll::new()?,
+            timer: TimerFd::new()?,
+            kicks: HashMap::new(),
+        };
+        engine.watch(engine.mailbox.bell.as_raw_fd(), INBOX)?;
+        engine.watch(engine.timer.as_raw_fd(), TIMER)?;
+        Ok(engine)
+    }
+
+    fn watch(&self, fd: RawFd, data: u64) -> io::Result<()> {
+        let event = EpollEvent::new(EventSet::IN, data);
+        self.epoll.ctl(ControlOperation::Add, fd, event)
+    }
+
+    fn run(&mut self) -> io::Result<()> {
+        let mut events = [EpollEvent::default(); EVENTS];
+        loop {
+            self.pump.tick(self.clock.now());
+            let timeout = self.arm_timer()?;
+            let ready = match self.epoll.wait(timeout, &mut events) {
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+                ready => ready?,
+            };
+            for event in &events[..ready] {
+                match event.data() {
+                    INBOX => {
+                        if self.read_messages() == Flow::Stop {
+                            return Ok(());
+                        }
+                    }
+                    // Ticking and arming anew is all it takes.
+                    TIMER => drop(self.timer.wait()),
+                    queue => self.kicked(queue),
+                }
+            }
+        }
+    }
+
+    /// Sets the timer to the next deadline. Returns epoll's timeout: none to
+    /// wait if the deadline has come already, else for ever.
+    fn arm_timer(&mut self) -> io::Result<i32> {
+        const AT_ONCE: i32 = 0;
+        const FOR_EVER: i32 = -1;
+        let Some(deadline) = self.pump.next_deadline() else {
+            self.timer.clear()?;
+            return Ok(FOR_EVER);
+        };
+        let left = deadline.since(self.clock.now());
+        if left.0 == 0 {
+            return Ok(AT_ONCE);
+        }
+        self.timer.reset(Duration::from_nanos(left.0), None)?;
+        Ok(FOR_EVER)
+    }
+
+    fn read_messages(&mut self) -> Flow {
+        let _ = self.mailbox.bell.read();
+        while let Ok(mut message) = self.mailbox.messages.try_recv() {
+            self.follow_kicks(&mut message);
+            if self.pump.handle(message, self.clock.now()) == Flow::Stop {
+                return Flow::Stop;
+            }
+        }
+        Flow::Continue
+    }
+
+    /// Watches the kick fd of a queue that comes, and no longer that of one
+    /// that goes. Closing an fd takes it out of epoll only with its last
+    /// duplicate, and the front-end has one.
+    fn follow_kicks<M>(&mut self, message: &mut Message<M>) {
+        match message {
+            Message::Attach { queue, kick, .. } => {
+                self.forget_kick(*queue);
+                let Some(kick) = kick.take().map(File::from) else {
+                    return;
+                };
+                match self.watch(kick.as_raw_fd(), u64::from(queue.0)) {
+                    Ok(()) => drop(self.kicks.insert(*queue, kick)),
+                    Err(e) => tracing::warn!("cannot watch the kick fd of queue {}: {e}", queue.0),
+                }
+            }
+            Message::Detach { queue, .. } => self.forget_kick(*queue),
+            Message::Disconnect { .. } => {
+                let queues: Vec<QueueId> = self.kicks.keys().copied().collect();
+                for queue in queues {
+                    self.forget_kick(queue);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn forget_kick(&mut self, queue: QueueId) {
+        if let Some(kick) = self.kicks.remove(&queue) {
+            let none = EpollEvent::default();
+            let _ = self
+                .epoll
+                .ctl(ControlOperation::Delete, kick.as_raw_fd(), none);
+        }
+    }
+
+    fn kicked(&mut self, queue: u64) {
+        let Ok(queue) = u16::try_from(queue).map(QueueId) else {
+            return;
+        };
+        let Some(mut kick) = self.kicks.get(&queue) else {
+            return;
+        };
+        match kick.read(&mut [0; 8]) {
+            Ok(8) => {}
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+            // No eventfd, or a dead one: it would be ready for ever.
+            other => {
+                tracing::warn!("the kick fd of queue {} is no eventfd: {other:?}", queue.0);
+                self.forget_kick(queue);
+            }
+        }
+        self.pump.kick(queue, self.clock.now());
+    }
+}

@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+//! From a command line to a device that serves, and in order back to nothing.
+
+use std::hash::{BuildHasher, RandomState};
+use std::io::{self, Write};
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::thread::{self, JoinHandle};
+
+use anyhow::{Context, anyhow};
+use irqstorm_core::clock::Clock;
+use irqstorm_core::event::EventSink;
+use irqstorm_core::inbox::Message;
+use irqstorm_core::pump::{Pump, PumpConfig};
+use irqstorm_core::request::SECTOR_SIZE;
+use irqstorm_core::scenario::Scenario;
+use irqstorm_core::store::{FileOptions, FileStore, Geometry, NullStore, RamStore, Store};
+use irqstorm_vhost_blk::{Options, Server, WriteCache};
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+use crate::args::{Cli, Disk};
+use crate::events::{self, NoSink};
+use crate::size::Size;
+use crate::socket::{self, OwnedSocket};
+use crate::{Failure, bad_input, control, engine, went_wrong};
+
+/// Ends the control plane's loop when it is dropped: a byte down the pipe that
+/// the signals write to as well.
+struct EndsWith(UnixStream);
+
+impl Drop for EndsWith {
+    fn drop(&mut self) {
+        let _ = self.0.write(&[0]);
+    }
+}
+
+/// Where the front-end comes from.
+enum Front {
+    Listener(UnixListener, OwnedSocket),
+    Stream(UnixStream),
+}
+
+/// Serves until a signal comes, or the one connection of `--fd` has ended.
+pub(crate) fn run(cli: &Cli) -> Result<(), Failure> {
+    let (scenario, scenario_name) = read_scenario(cli)?;
+    let store = open_store(&cli.disk)?;
+    let options = disk_options(cli, store.geometry());
+    let (inbox, mailbox) = engine::mailbox().map_err(went_wrong)?;
+    let server = Server::new(options, inbox.clone()).map_err(bad_input)?;
+    let front = open_front(cli)?;
+    let (control_listener, _control_socket) = match &cli.control {
+        Some(path) => {
+            let (listener, socket) = socket::listen(path).map_err(bad_input)?;
+            (Some(listener), Some(socket))
+        }
+        None => (None, None),
+    };
+    let (sink, writer) = open_events(cli)?;
+
+    let (stop_read, stop_write) = UnixStream::pair().map_err(went_wrong)?;
+    for signal in [SIGTERM, SIGINT] {
+        let end = stop_write.try_clone().map_err(went_wrong)?;
+        signal_hook::low_level::pipe::register(signal, end).map_err(went_wrong)?;
+    }
+    let ends = || stop_write.try_clone().map(EndsWith).map_err(went_wrong);
+
+    let seed = cli.seed.unwrap_or_else(random_seed);
+    let config = PumpConfig {
+        store: Box::new(WriteCache::new(store, server.cache_mode())),
+        scenario,
+        scenario_name,
+        seed,
+        queues: cli.num_queues,
+    };
+    let make = move |clock: &_| Pump::new(config, sink, Clock::now(clock));
+    let pump = engine::spawn(mailbox, make, ends()?).map_err(went_wrong)?;
+    let handle = server.handle();
+    let front_thread = serve_front(server, front, ends()?)?;
+    say_ready(cli, seed);
+    let served = control::serve(control_listener, inbox.clone(), stop_read);
+
+    handle.stop();
+    let front_result = join(front_thread, "vhost-user")?;
+    // A pump that has ended by itself takes no message any more.
+    let _ = inbox.send(Message::Stop);
+    let pump_result = join(pump, "pump")?;
+    if let Some(writer) = writer {
+        join(writer, "events")?;
+    }
+    front_result?;
+    pump_result.context("drive the pump").map_err(went_wrong)?;
+    served
+        .context("serve the control plane")
+        .map_err(went_wrong)
+}
+
+fn read_scenario(cli: &Cli) -> Result<(Scenario, String), Failure> {
+    match &cli.scenario {
+        Some(path) => {
+            let scenario = Scenario::load(path).map_err(bad_input)?;
+            let name = path.file_stem().unwrap_or_default();
+            Ok((scenario, name.to_string_lossy().into_owned()))
+        }
+        None => Ok((Scenario::default(), "none".to_owned())),
+    }
+}
+
+fn open_store(disk: &Disk) -> Result<Box<dyn Store>, Failure> {
+    if let Some(path) = &disk.blk_file {
+        let options = FileOptions {
+            block_size: disk.block_size,
+            read_only: disk.read_only,
+            direct: disk.direct,
+        };
+        let store = FileStore::open(path, options).map_err(bad_input)?;
+        return Ok(Box::new(store));
+    }
+    let geometry = |size: Size| {
+        if !size.0.is_multiple_of(u64::from(disk.block_size)) {
+            return Err(bad_input(anyhow!(
+                "make a disk of {} bytes: its size is no multiple of the block size of {}",
+                size.0,
+                disk.block_size
+            )));
+        }
+        Ok(Geometry {
+            sectors: size.0 / SECTOR_SIZE,
+            block_size: disk.block_size,
+            read_only: disk.read_only,
+        })
+    };
+    match (disk.ram, disk.null) {
+        (Some(size), _) => Ok(Box::new(RamStore::new(geometry(size)?))),
+        (_, Some(size)) => Ok(Box::new(NullStore::new(geometry(size)?))),
+        _ => Err(bad_input(anyhow!(
+            "make a disk: say where its data is, with --ram SIZE, --blk-file FILE or --null SIZE"
+        ))),
+    }
+}
+
+fn disk_options(cli: &Cli, geometry: Geometry) -> Options {
+    let mut options = Options::new(geometry);
+    options.queues = cli.num_queues;
+    options.max_queue_size = cli.queue_size;
+    options.serial = cli.disk.serial;
+    for &feature in &cli.withhold {
+        options.withheld = options.withheld.with(feature);
+    }
+    options
+}
+
+fn open_front(cli: &Cli) -> Result<Front, Failure> {
+    if let Some(fd) = cli.connection.fd {
+        return inherited(fd).map(Front::Stream).map_err(bad_input);
+    }
+    match &cli.connection.socket_path {
+        Some(path) => {
+            let (listener, socket) = socket::listen(path).map_err(bad_input)?;
+            Ok(Front::Listener(listener, socket))
+        }
+        None => Err(bad_input(anyhow!("start: give --socket-path or --fd"))),
+    }
+}
+
+/// The socket that was handed over as an open fd.
+fn inherited(fd: RawFd) -> anyhow::Result<UnixStream> {
+    let link = std::fs::read_link(format!("/proc/self/fd/{fd}"));
+    let is_socket = link.is_ok_and(|target| target.to_string_lossy().starts_with("socket:"));
+    if !is_socket {
+        return Err(anyhow!("use fd {fd}: it is no open socket of this process"));
+    }
+    // SAFETY: the fd is open, as was just seen, and was given to this process
+    // to own; nothing else here has opened or taken it.
+    let stream = UnixStream::from(unsafe { OwnedFd::from_raw_fd(fd) });
+    stream
+        .peer_addr()
+        .with_context(|| format!("use fd {fd}: it is no connected Unix socket"))?;
+    Ok(stream)
+}
+
+type Sink = Box<dyn EventSink + Send>;
+
+fn open_events(cli: &Cli) -> Result<(Sink, Option<JoinHandle<()>>), Failure> {
+    let Some(path) = &cli.events else {
+        return Ok((Box::new(NoSink), None));
+    };
+    let (sink, writer) = events::to_file(path)
+        .with_context(|| format!("write events to {}", path.display()))
+        .map_err(bad_input)?;
+    Ok((Box::new(sink), Some(writer)))
+}
+
+fn serve_front(
+    server: Server,
+    front: Front,
+    ended: EndsWith,
+) -> Result<JoinHandle<Result<(), Failure>>, Failure> {
+    let body = move || {
+        // With the connection of --fd the device ends; and without its
+        // listener it is of no use to anyone.
+        let _ended = ended;
+        let served = match front {
+            Front::Listener(listener, _socket) => server.serve_listener(listener),
+            Front::Stream(stream) => server.serve_stream(stream),
+        };
+        // As text: the daemon's error holds a panic's payload, which stays on
+        // its thread.
+        served.map_err(|e| went_wrong(anyhow!(e.to_string())))
+    };
+    thread::Builder::new()
+        .name("vhost-user".to_owned())
+        .spawn(body)
+        .map_err(went_wrong)
+}
+
+fn join<T>(thread: JoinHandle<T>, name: &str) -> Result<T, Failure> {
+    thread
+        .join()
+        .map_err(|_| went_wrong(anyhow!("go on: the thread {name} panicked, see above")))
+}
+
+/// A launcher waits for this line: all sockets are there.
+fn say_ready(cli: &Cli, seed: u64) {
+    tracing::info!(seed, "waiting for a front-end");
+    if cli.connection.socket_path.is_some() {
+        let mut out = io::stdout();
+        let _ = out.write_all(b"ready\n").and_then(|()| out.flush());
+    }
+}
+
+/// A seed that differs from run to run; the log and the events have it.
+fn random_seed() -> u64 {
+    RandomState::new().hash_one(std::process::id())
+}

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+//! Listening sockets that take nothing over and leave nothing behind.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+
+/// A path that cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SocketError {
+    /// Somebody listens there.
+    #[error("listen on {0}: another process does; end it, or choose another path")]
+    InUse(PathBuf),
+    /// Something else is there.
+    #[error(
+        "listen on {0}: a file is there that is no socket; it is left alone, choose another path"
+    )]
+    NotASocket(PathBuf),
+    /// The operating system's refusal.
+    #[error("listen on {path}: {source}")]
+    Io {
+        /// The path.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+/// A listening socket whose file goes when this does.
+#[derive(Debug)]
+pub(crate) struct OwnedSocket {
+    path: PathBuf,
+    /// Device and inode of the file that is ours.
+    identity: (u64, u64),
+}
+
+/// Listens on a path. A socket that a dead process has left is replaced.
+pub(crate) fn listen(path: &Path) -> Result<(UnixListener, OwnedSocket), SocketError> {
+    let failed = |source| SocketError::Io {
+        path: path.to_owned(),
+        source,
+    };
+    // Two that start at once are ordered by a lock on the folder, so that none
+    // takes away the socket that the other has just made.
+    let folder = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let lock = File::open(folder).map_err(failed)?;
+    lock.lock().map_err(failed)?;
+    remove_stale(path)?;
+    let listener = UnixListener::bind(path).map_err(failed)?;
+    let metadata = fs::symlink_metadata(path).map_err(failed)?;
+    let socket = OwnedSocket {
+        path: path.to_owned(),
+        identity: (metadata.dev(), metadata.ino()),
+    };
+    Ok((listener, socket))
+}
+
+fn remove_stale(path: &Path) -> Result<(), SocketError> {
+    let failed = |source| SocketError::Io {
+        path: path.to_owned(),
+        source,
+    };
+    let metadata = match fs::symlink_metadata(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        metadata => metadata.map_err(failed)?,
+    };
+    if !metadata.file_type().is_socket() {
+        return Err(SocketError::NotASocket(path.to_owned()));
+    }
+    match UnixStream::connect(path) {
+        Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => {
+            tracing::info!(
+                "replacing {}: nobody listens there any more",
+                path.display()
+            );
+            fs::remove_file(path).map_err(failed)
+        }
+        _ => Err(SocketError::InUse(path.to_owned())),
+    }
+}
+
+impl Drop for OwnedSocket {
+    fn drop(&mut self) {
+        let ours = fs::symlink_metadata(&self.path)
+            .is_ok_and(|metadata| (metadata.dev(), metadata.ino()) == self.identity);
+        if ours {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_socket_goes_with_its_owner() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s");
+        let (_listener, socket) = listen(&path).unwrap();
+        assert!(path.exists());
+        drop(socket);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_live_socket_is_not_taken_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s");
+        let first = listen(&path).unwrap();
+        assert!(matches!(listen(&path), Err(SocketError::InUse(_))));
+        UnixStream::connect(&path).unwrap();
+        drop(first);
+    }
+
+    #[test]
+    fn a_stale_socket_is_replaced_and_anothers_file_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s");
+        drop(UnixListener::bind(&path).unwrap());
+        let (_listener, socket) = listen(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, "precious").unwrap();
+        drop(socket);
+        assert_eq!(fs::read(&path).unwrap(), b"precious");
+        assert!(matches!(listen(&path), Err(SocketError::NotASocket(_))));
+    }
+}
