@@ -1,3 +1,61 @@
-//! irqstorm: boots guest kernels on a scripted disk and settles what their completions do.
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+//! irqstorm: boots guest kernels on a scripted disk and settles what their
+//! completions do.
+//!
+//! A `run` goes through these rooms, in order: [`artifacts`] (what must be
+//! built), [`device`] and [`guest`] (two processes and the channels to them),
+//! [`suite`] (one test after the other, with its verdict), [`results`] (what
+//! is left behind). Nothing in here measures: figures come from the device's
+//! counters and from the agent inside the guest.
 
-fn main() {}
+mod artifacts;
+mod cli;
+mod commands;
+mod console;
+mod control;
+mod device;
+mod failure;
+mod guest;
+mod interrupt;
+mod process;
+mod progress;
+mod qemu;
+mod repository;
+mod results;
+mod run_dir;
+mod suite;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Command};
+use crate::failure::{Exit, Failure};
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Run(arguments) => commands::run::run(&arguments),
+        Command::List(arguments) => commands::list::run(&arguments),
+        Command::Kernel(arguments) => commands::kernel::run(&arguments),
+        Command::Ctl(arguments) => commands::ctl::run(&arguments),
+        Command::Setup(arguments) => commands::setup::run(&arguments),
+        Command::Completions { shell } => commands::completions(shell),
+    };
+    // What was asked to stop has failed somewhere for that reason alone.
+    let exit = match outcome {
+        _ if interrupt::requested() => {
+            eprintln!("irqstorm: interrupted; everything that was started has been ended");
+            Exit::Interrupted
+        }
+        Ok(exit) => exit,
+        Err(failure) => {
+            report(&failure);
+            failure.exit()
+        }
+    };
+    exit.into()
+}
+
+fn report(failure: &Failure) {
+    eprintln!("irqstorm: failed to {failure}");
+}

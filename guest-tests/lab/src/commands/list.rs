@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+//! `irqstorm list`: what can be named to `irqstorm run`.
+
+use irqstorm_agent::catalogue::TESTS;
+use serde_json::json;
+
+use crate::cli::ListArguments;
+use crate::failure::{Exit, Failure};
+use crate::repository::Repository;
+use crate::results::table;
+
+/// Prints kernels, tests and scenarios.
+pub(crate) fn run(arguments: &ListArguments) -> Result<Exit, Failure> {
+    let repository = Repository::find()?;
+    let kernels: Vec<(String, String)> = repository
+        .images()?
+        .list()?
+        .into_iter()
+        .map(|kernel| (kernel.name, kernel.description))
+        .collect();
+    let tests: Vec<(String, String)> = TESTS
+        .iter()
+        .map(|test| (test.name.to_owned(), test.claim.to_owned()))
+        .collect();
+    let scenarios = repository
+        .scenario_names()?
+        .into_iter()
+        .map(|name| {
+            let found = repository.scenario(&name)?;
+            Ok((name, found.scenario.description))
+        })
+        .collect::<Result<Vec<_>, Failure>>()?;
+    let groups = [
+        ("kernels", kernels),
+        ("tests", tests),
+        ("scenarios", scenarios),
+    ];
+    if arguments.json {
+        let named = |(name, description): &(String, String)| json!({"name": name, "description": description});
+        let fields = groups.iter().map(|(group, entries)| {
+            let entries: Vec<_> = entries.iter().map(named).collect();
+            ((*group).to_owned(), entries.into())
+        });
+        println!("{:#}", serde_json::Value::Object(fields.collect()));
+        return Ok(Exit::Passed);
+    }
+    for (group, entries) in groups {
+        let mut table = table::new(&[group, ""]);
+        for (name, description) in entries {
+            table.add_row([name, description]);
+        }
+        println!("{table}\n");
+    }
+    Ok(Exit::Passed)
+}

@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+//! `irqstorm run`: from the arguments to a verdict.
+
+use std::time::{Duration, Instant};
+
+use chrono::{SecondsFormat, Utc};
+use irqstorm_agent::catalogue::TestInfo;
+use irqstorm_images::KernelChoice;
+
+use crate::artifacts::Artifacts;
+use crate::cli::RunArguments;
+use crate::console::Console;
+use crate::device::{Device, DeviceOptions};
+use crate::failure::{Exit, Failure};
+use crate::guest::Outputs;
+use crate::interrupt;
+use crate::process::shell_line;
+use crate::progress::Stages;
+use crate::qemu::{self, Machine, Sockets};
+use crate::repository::{DEFAULT_SCENARIO, NamedScenario, Repository};
+use crate::results::{Folder, KernelRecord, Record, SCHEMA, case_lines, header_lines, summary};
+use crate::run_dir::{CONTROL_SOCKET, RunDir};
+use crate::suite::{self, Bench};
+
+/// Between two looks whether the user wants out.
+const POLL: Duration = Duration::from_millis(100);
+
+/// What was asked for, found to be possible before anything is started.
+struct Plan {
+    repository: Repository,
+    tests: Vec<&'static TestInfo>,
+    kernel: KernelChoice,
+    scenario: NamedScenario,
+    seed: u64,
+    qemu_version: qemu::Version,
+    accel: qemu::Choice,
+}
+
+impl Plan {
+    fn make(arguments: &RunArguments) -> Result<Plan, Failure> {
+        let repository = Repository::find()?;
+        let tests = suite::select(&arguments.tests)?;
+        suite::check_expected(&arguments.expect_fail, &tests)?;
+        let kernel = repository.images()?.resolve(&arguments.kernel)?;
+        let seed = match arguments.seed {
+            Some(seed) => seed,
+            None => random_seed()?,
+        };
+        let name = arguments.scenario.as_deref().unwrap_or(DEFAULT_SCENARIO);
+        let scenario = repository.scenario(name)?.seeded(seed);
+        let qemu_version = qemu::check(&arguments.qemu)?;
+        Ok(Plan {
+            repository,
+            tests,
+            kernel,
+            scenario,
+            seed,
+            qemu_version,
+            accel: qemu::choose(arguments.accel),
+        })
+    }
+}
+
+/// Short enough to type.
+fn random_seed() -> Result<u64, Failure> {
+    let mut bytes = [0; 4];
+    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty()).map_err(
+        |errno| Failure::Io {
+            action: "draw",
+            path: "a seed".into(),
+            source: errno.into(),
+        },
+    )?;
+    Ok(u32::from_ne_bytes(bytes).into())
+}
+
+/// Carries the run out.
+pub(crate) fn run(arguments: &RunArguments) -> Result<Exit, Failure> {
+    let begun = Instant::now();
+    let started = Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true);
+    let plan = Plan::make(arguments)?;
+    interrupt::install()?;
+    let mut stages = Stages::new();
+    let images = plan.repository.images()?;
+    let artifacts = Artifacts::build(&plan.repository, &images, &plan.kernel, &mut stages)?;
+    stages.end();
+    interrupt::check()?;
+    if let Some(note) = &plan.accel.note {
+        stages.note(note);
+    }
+    if !artifacts.probe {
+        stages.note(
+            "an image alone: no probe can be built for it, and tests that need one are skipped",
+        );
+    }
+
+    let folder = Folder::create(&arguments.results, &arguments.kernel)?;
+    let run_dir = RunDir::create()?;
+    let machine = machine_of(arguments, &plan, &artifacts, &run_dir);
+    let options = DeviceOptions {
+        program: artifacts.device.clone(),
+        disk_socket: machine.sockets.disk.clone(),
+        control_socket: machine.sockets.control.clone(),
+        queues: arguments.cpus,
+        seed: plan.seed,
+        events: folder.join("events.ndjson"),
+    };
+    let script = commands_script(arguments, &plan, &machine, &options, &run_dir);
+    folder.write("commands.txt", script.as_bytes())?;
+    let device = Device::start(&options, &folder.join("device.log"))?;
+    let outputs = Outputs {
+        console: Console::create(&folder.join("console.log"))?,
+        qemu_log: folder.join("qemu.log"),
+    };
+    let mut bench = Bench::new(
+        device,
+        plan.scenario.clone(),
+        stages,
+        arguments.qemu.clone(),
+        machine,
+        arguments.kernel.clone(),
+        outputs,
+    );
+    bench.first_boot(plan.accel.on_trial)?;
+
+    let mut record = Record {
+        schema: SCHEMA,
+        irqstorm: env!("CARGO_PKG_VERSION").to_owned(),
+        started,
+        seconds: begun.elapsed().as_secs_f64(),
+        complete: false,
+        kernel: KernelRecord {
+            name: artifacts.kernel.name.clone(),
+            key: artifacts.kernel.key.clone(),
+            release: artifacts.kernel.release.clone(),
+            origin: artifacts.kernel.origin.clone(),
+            has_flag: artifacts.kernel.has_flag,
+        },
+        qemu: plan.qemu_version.to_string(),
+        accel: bench.machine().accel.name().to_owned(),
+        cpus: arguments.cpus,
+        memory_mib: arguments.memory.0,
+        seed: plan.seed,
+        scenario: plan.scenario.name.clone(),
+        guest: Some(bench.present_guest()?.hello().clone()),
+        cases: Vec::new(),
+    };
+    run_suite(arguments, &plan, &mut bench, &mut record, &folder)?;
+    if arguments.keep {
+        keep(&bench, &run_dir)?;
+    }
+    bench.end();
+    conclude(arguments, &record, &folder)
+}
+
+/// The suite, reported as it goes.
+fn run_suite(
+    arguments: &RunArguments,
+    plan: &Plan,
+    bench: &mut Bench,
+    record: &mut Record,
+    folder: &Folder,
+) -> Result<(), Failure> {
+    // The console's own case comes last.
+    let cases = plan.tests.len() + 1;
+    folder.begin(record, cases)?;
+    let show = |text: &str| {
+        if !arguments.json {
+            print!("{text}");
+        }
+    };
+    show(&header_lines(record, cases));
+    suite::run(bench, &plan.tests, record, &mut |record, case| {
+        show(&case_lines(record.cases.len(), case));
+        folder.add(record, case)
+    })
+}
+
+fn conclude(arguments: &RunArguments, record: &Record, folder: &Folder) -> Result<Exit, Failure> {
+    if arguments.json {
+        let json = std::fs::read_to_string(folder.join("results.json"));
+        print!(
+            "{}",
+            json.map_err(crate::failure::io_failure("read", folder.path()))?
+        );
+    }
+    eprint!("\n{}", summary(record));
+    eprintln!("results in {}", folder.path().display());
+    let exit = suite::exit_of(record, &arguments.expect_fail);
+    if !arguments.expect_fail.is_empty() {
+        let expected = arguments.expect_fail.join(", ");
+        match exit {
+            Exit::Passed => eprintln!("as expected, precisely these failed: {expected}"),
+            _ => eprintln!("expected to fail, these and no others: {expected}"),
+        }
+    }
+    Ok(exit)
+}
+
+fn machine_of(
+    arguments: &RunArguments,
+    plan: &Plan,
+    artifacts: &Artifacts,
+    run_dir: &RunDir,
+) -> Machine {
+    Machine {
+        kernel: artifacts.kernel.bzimage.clone(),
+        initramfs: artifacts.initramfs.clone(),
+        cpus: arguments.cpus,
+        memory: arguments.memory,
+        accel: plan.accel.accel,
+        sockets: Sockets {
+            disk: run_dir.join("disk.sock"),
+            control: run_dir.join(CONTROL_SOCKET),
+            report: run_dir.join("report.sock"),
+            monitor: run_dir.join("monitor.sock"),
+        },
+    }
+}
+
+/// commands.txt: a shell script that starts device and guest as the run did.
+fn commands_script(
+    arguments: &RunArguments,
+    plan: &Plan,
+    machine: &Machine,
+    options: &DeviceOptions,
+    run_dir: &RunDir,
+) -> String {
+    let mut by_hand = options.clone();
+    // Not over the events of the run that this file belongs to.
+    by_hand.events = run_dir.join("events.ndjson");
+    let device = shell_line(&by_hand.program, &by_hand.arguments());
+    let qemu = shell_line(&arguments.qemu, &machine.arguments());
+    let folder = run_dir.path().display();
+    let control = machine.sockets.control.display();
+    let mut again = vec![
+        "run".into(),
+        "--kernel".into(),
+        arguments.kernel.clone().into(),
+    ];
+    for test in &arguments.tests {
+        again.extend(["--test".into(), test.into()]);
+    }
+    if let Some(scenario) = &arguments.scenario {
+        again.extend(["--scenario".into(), scenario.into()]);
+    }
+    again.extend(["--seed".into(), plan.seed.to_string().into()]);
+    again.extend(["--cpus".into(), arguments.cpus.to_string().into()]);
+    let again = shell_line("irqstorm".as_ref(), &again);
+    format!(
+        "# The run again:\n{again}\n\n\
+         # Or by hand, with the guest's console on this terminal (SIGTERM to QEMU\n\
+         # ends it). The device first:\n\
+         mkdir -p -m 700 {folder}\n{device} &\n\
+         until [ -S {control} ]; do sleep 0.1; done\n\n\
+         # Its scenario, once the guest is up, from another terminal:\n\
+         #   irqstorm ctl --socket {control} scenario {scenario}\n\n\
+         # The guest:\n{qemu}\n",
+        scenario = plan.scenario.name,
+    )
+}
+
+/// Leaves guest and device running until the user has seen enough.
+fn keep(bench: &Bench, run_dir: &RunDir) -> Result<(), Failure> {
+    let control = run_dir.join(CONTROL_SOCKET);
+    bench.stages.note(&format!(
+        "keeping the guest and the device; 'irqstorm ctl' or {} steers it, ^C ends it",
+        control.display()
+    ));
+    loop {
+        std::thread::sleep(POLL);
+        interrupt::check()?;
+    }
+}

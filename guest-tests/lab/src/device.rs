@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+//! The device's process and the lab's own line to it.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use irqstorm_core::control::{
+    Command as Order, HoldReply, ListReply, ReleaseReply, ScenarioReply, Selection, StatusReply,
+    StormReply,
+};
+
+use crate::control::Control;
+use crate::failure::{Failure, io_failure};
+use crate::interrupt;
+use crate::process::{Process, describe};
+use crate::repository::NamedScenario;
+
+/// The disk: sparse, so that only what a test writes takes memory.
+const DISK_SIZE: &str = "1G";
+
+/// A device that is not there after so long does not come.
+const READY_LIMIT: Duration = Duration::from_secs(30);
+
+/// Between two looks whether it is.
+const POLL: Duration = Duration::from_millis(20);
+
+/// Its events are written out within this.
+const END_LIMIT: Duration = Duration::from_secs(10);
+
+/// Held requests that a report shows.
+const SHOWN_HELD: u32 = 100;
+
+/// What to start it with.
+#[derive(Clone, Debug)]
+pub(crate) struct DeviceOptions {
+    /// Its program.
+    pub(crate) program: PathBuf,
+    /// Where QEMU connects.
+    pub(crate) disk_socket: PathBuf,
+    /// Where commands come in.
+    pub(crate) control_socket: PathBuf,
+    /// The queues it offers.
+    pub(crate) queues: u16,
+    /// The seed of its random choices.
+    pub(crate) seed: u64,
+    /// Where its events go.
+    pub(crate) events: PathBuf,
+}
+
+impl DeviceOptions {
+    /// The arguments.
+    pub(crate) fn arguments(&self) -> Vec<OsString> {
+        let mut line: Vec<OsString> = Vec::new();
+        let mut option = |name: &str, value: OsString| line.extend([name.into(), value]);
+        option("--socket-path", self.disk_socket.clone().into());
+        option("--control", self.control_socket.clone().into());
+        option("--ram", DISK_SIZE.into());
+        option("--num-queues", self.queues.to_string().into());
+        option("--seed", self.seed.to_string().into());
+        option("--events", self.events.clone().into());
+        line
+    }
+}
+
+/// A device that runs.
+#[derive(Debug)]
+pub(crate) struct Device {
+    process: Process,
+    control: Control,
+}
+
+impl Device {
+    /// Starts it and waits until it listens. What it says goes to `log`.
+    pub(crate) fn start(options: &DeviceOptions, log: &Path) -> Result<Device, Failure> {
+        let output = File::create(log).map_err(io_failure("create", log))?;
+        let errors = output.try_clone().map_err(io_failure("open", log))?;
+        let mut command = Command::new(&options.program);
+        command.args(options.arguments());
+        command.stdin(Stdio::null()).stdout(output).stderr(errors);
+        let mut process = Process::start("irqstorm-device", "irqstorm", &mut command)?;
+        let control = wait_until_ready(&mut process, options, log)?;
+        Ok(Device { process, control })
+    }
+
+    /// Puts a scenario in force.
+    pub(crate) fn set_scenario(&mut self, scenario: &NamedScenario) -> Result<(), Failure> {
+        let order = Order::Scenario {
+            toml: scenario.to_toml()?,
+            name: scenario.name.clone(),
+        };
+        self.control.ask::<ScenarioReply>(&order).map(|_| ())
+    }
+
+    /// Lets go of what an earlier test may have left held, and rests.
+    pub(crate) fn quiet(&mut self) -> Result<(), Failure> {
+        self.control
+            .ask::<StormReply>(&Order::Storm { on: false })?;
+        self.control.ask::<HoldReply>(&Order::Hold { on: false })?;
+        let everything = Order::Release(Selection::default());
+        self.control.ask::<ReleaseReply>(&everything).map(|_| ())
+    }
+
+    /// Its counters.
+    pub(crate) fn status(&mut self) -> Result<StatusReply, Failure> {
+        self.control.ask(&Order::Status {})
+    }
+
+    /// What it holds.
+    pub(crate) fn held(&mut self) -> Result<ListReply, Failure> {
+        let limit = Some(SHOWN_HELD);
+        self.control.ask(&Order::List { limit })
+    }
+
+    /// How it ended, if it has: it should not.
+    pub(crate) fn ended(&mut self) -> Option<String> {
+        let status = self.process.ended()?;
+        Some(format!("{} {}", self.process.name(), describe(status)))
+    }
+
+    /// Ends it in order, so that its last events are written.
+    pub(crate) fn end(mut self) {
+        self.process.end(END_LIMIT);
+    }
+}
+
+/// The control socket is opened after the disk's: who answers there is ready.
+fn wait_until_ready(
+    process: &mut Process,
+    options: &DeviceOptions,
+    log: &Path,
+) -> Result<Control, Failure> {
+    let deadline = Instant::now() + READY_LIMIT;
+    loop {
+        interrupt::check()?;
+        if options.disk_socket.exists() && options.control_socket.exists() {
+            match Control::connect(&options.control_socket) {
+                Ok(control) => return Ok(control),
+                Err(failure) if Instant::now() >= deadline => return Err(failure),
+                Err(_) => {}
+            }
+        }
+        let ended = process.ended().map(describe);
+        let late = (Instant::now() >= deadline)
+            .then(|| format!("opened no socket within {} s", READY_LIMIT.as_secs()));
+        if let Some(ended) = ended.or(late) {
+            let said = fs::read_to_string(log).unwrap_or_default();
+            return Err(Failure::Program {
+                what: "start the device".into(),
+                program: options.program.display().to_string(),
+                ended,
+                detail: format!("\n{}", said.trim_end()),
+            });
+        }
+        thread::sleep(POLL);
+    }
+}

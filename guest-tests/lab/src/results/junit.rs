@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+//! junit.xml, for continuous integration.
+
+use std::time::Duration;
+
+use irqstorm_agent::protocol::Verdict;
+use quick_junit::{NonSuccessKind, Report, SerializeError, TestCase, TestCaseStatus, TestSuite};
+
+use super::record::{Case, Record};
+
+/// The document.
+pub(crate) fn document(record: &Record) -> Result<String, SerializeError> {
+    let mut suite = TestSuite::new(format!("irqstorm on {}", record.kernel.name));
+    let properties = [
+        ("kernel", record.kernel.name.clone()),
+        ("accel", record.accel.clone()),
+        ("scenario", record.scenario.clone()),
+        ("seed", record.seed.to_string()),
+        ("cpus", record.cpus.to_string()),
+    ];
+    for (name, value) in properties {
+        suite.add_property((name, value.as_str()));
+    }
+    suite.add_test_cases(record.cases.iter().map(test_case));
+    let mut report = Report::new("irqstorm");
+    report.set_time(seconds(record.seconds));
+    report.add_test_suite(suite);
+    report.to_string()
+}
+
+fn test_case(case: &Case) -> TestCase {
+    let reason = case.reasons.first().map_or("", String::as_str);
+    let status = match case.verdict {
+        Verdict::Pass => TestCaseStatus::success(),
+        Verdict::Skip => {
+            let mut status = TestCaseStatus::skipped();
+            status.set_message(reason);
+            status
+        }
+        Verdict::Fail => {
+            let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+            status.set_message(reason);
+            let splats = case.splats.iter().map(|splat| splat.lines.join("\n"));
+            let text: Vec<String> = case.reasons.iter().cloned().chain(splats).collect();
+            status.set_description(text.join("\n"));
+            status
+        }
+    };
+    let mut test = TestCase::new(case.name.clone(), status);
+    test.set_classname("irqstorm");
+    test.set_time(seconds(case.seconds));
+    let figures: Vec<String> = case
+        .figures
+        .iter()
+        .map(|figure| format!("{}: {} {}", figure.name, figure.value, figure.unit))
+        .collect();
+    if !figures.is_empty() {
+        test.set_system_out(figures.join("\n"));
+    }
+    test
+}
+
+fn seconds(seconds: f64) -> Duration {
+    Duration::try_from_secs_f64(seconds).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::record::samples;
+    use super::*;
+
+    #[test]
+    fn every_verdict_has_its_element_and_hostile_text_is_escaped() {
+        let xml = document(&samples::record()).unwrap();
+        assert!(xml.contains(r#"tests="3""#), "{xml}");
+        assert!(
+            xml.contains(r#"failures="1""#) && xml.contains(r#"skipped="1""#),
+            "{xml}"
+        );
+        assert!(
+            xml.contains("<failure message=\"3 bios ended twice\""),
+            "{xml}"
+        );
+        assert!(xml.contains("<skipped message="), "{xml}");
+        assert!(!xml.contains("<y>") && !xml.contains('\u{1}'), "{xml}");
+    }
+}

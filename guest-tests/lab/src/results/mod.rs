@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+//! What a run leaves behind: a folder with results.json, junit.xml, ktap.txt,
+//! the console, the device's events and the command lines. RESULTS.md beside
+//! this crate describes it for readers.
+
+mod folder;
+mod junit;
+mod ktap;
+mod record;
+mod summary;
+pub(crate) mod table;
+
+pub(crate) use folder::Folder;
+pub(crate) use ktap::{case_lines, header_lines};
+pub(crate) use record::{Case, DeviceCounts, Hang, KernelRecord, Record, SCHEMA};
+pub(crate) use summary::summary;

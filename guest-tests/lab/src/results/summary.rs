@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+//! The summary that a person reads at the end.
+
+use irqstorm_agent::protocol::{Verdict, figures};
+
+use super::record::{Case, Record};
+use super::table;
+
+/// The table of tests, the sums in words, and what failed.
+pub(crate) fn summary(record: &Record) -> String {
+    let mut text = format!("{}\n\n", cases_table(record));
+    for line in proof(record) {
+        text.push_str(&line);
+        text.push('\n');
+    }
+    for case in &record.cases {
+        let word = match case.verdict {
+            Verdict::Pass => continue,
+            Verdict::Fail => "FAILED",
+            Verdict::Skip => "skipped",
+        };
+        text.push_str(&format!(
+            "{word} {}: {}\n",
+            case.name,
+            case.reasons.join("; ")
+        ));
+    }
+    let totals = record.totals();
+    text.push_str(&format!(
+        "{} passed, {} failed, {} skipped, in {:.0} s (kernel {}, {}, seed {})\n",
+        totals.passed,
+        totals.failed,
+        totals.skipped,
+        record.seconds,
+        record.kernel.name,
+        record.accel,
+        record.seed
+    ));
+    text
+}
+
+fn cases_table(record: &Record) -> comfy_table::Table {
+    let mut table = table::new(&[
+        "test",
+        "verdict",
+        "tagged>task",
+        "untagged>hardirq",
+        "runs",
+        "bios/run",
+        "switches/bio",
+        "irqs written",
+        "spurious",
+        "delivered",
+        "seconds",
+    ]);
+    for case in &record.cases {
+        table.add_row(cells(case));
+    }
+    table::align_right(&mut table, 2);
+    table
+}
+
+fn cells(case: &Case) -> Vec<String> {
+    let number = |name| case.figure(name).map_or_else(|| "-".to_owned(), whole);
+    let part_of = |part, all| match (case.figure(part), case.figure(all)) {
+        (Some(part), Some(all)) => format!("{}/{}", whole(part), whole(all)),
+        _ => "-".to_owned(),
+    };
+    let ratio = |value: Option<f64>, by: Option<f64>| match (value, by) {
+        (Some(value), Some(by)) if by > 0.0 => format!("{:.2}", value / by),
+        _ => "-".to_owned(),
+    };
+    let bios = sum_of_known(case, &[figures::TAGGED, figures::UNTAGGED]);
+    let device = |count: fn(&super::DeviceCounts) -> u64| {
+        let counts = case.device.as_ref();
+        counts.map_or_else(|| "-".to_owned(), |counts| count(counts).to_string())
+    };
+    vec![
+        case.name.clone(),
+        match case.verdict {
+            Verdict::Pass => "pass",
+            Verdict::Fail => "FAIL",
+            Verdict::Skip => "skip",
+        }
+        .to_owned(),
+        part_of(figures::TAGGED_IN_TASK, figures::TAGGED),
+        part_of(figures::UNTAGGED_IN_HARDIRQ, figures::UNTAGGED),
+        number(figures::WORKER_RUNS),
+        ratio(
+            case.figure(figures::WORKER_BIOS),
+            case.figure(figures::WORKER_RUNS),
+        ),
+        ratio(case.figure(figures::SWITCHES), bios),
+        device(|counts| counts.signalled),
+        device(|counts| counts.spurious),
+        number(figures::DELIVERED),
+        format!("{:.1}", case.seconds),
+    ]
+}
+
+fn sum_of_known(case: &Case, names: &[&str]) -> Option<f64> {
+    let known: Vec<f64> = names.iter().filter_map(|name| case.figure(name)).collect();
+    (!known.is_empty()).then(|| known.iter().sum())
+}
+
+/// What the whole run shows, in sentences.
+fn proof(record: &Record) -> Vec<String> {
+    let sum = |name: &str| -> Option<f64> {
+        let known: Vec<f64> = record
+            .cases
+            .iter()
+            .filter_map(|case| case.figure(name))
+            .collect();
+        (!known.is_empty()).then(|| known.iter().sum())
+    };
+    let mut lines = Vec::new();
+    if let (Some(all), Some(task)) = (sum(figures::TAGGED), sum(figures::TAGGED_IN_TASK)) {
+        let share = all_or_some(task, all);
+        lines.push(format!(
+            "{} tagged bios, {share} ended in task context",
+            whole(all)
+        ));
+    }
+    if let (Some(all), Some(hardirq)) = (sum(figures::UNTAGGED), sum(figures::UNTAGGED_IN_HARDIRQ))
+    {
+        let share = all_or_some(hardirq, all);
+        lines.push(format!(
+            "{} untagged bios next to them, {share} ended in hardirq",
+            whole(all)
+        ));
+    }
+    if let (Some(runs), Some(bios)) = (sum(figures::WORKER_RUNS), sum(figures::WORKER_BIOS)) {
+        let per_run = if runs > 0.0 { bios / runs } else { 0.0 };
+        let switches = sum(figures::SWITCHES).map_or_else(|| "-".into(), whole);
+        lines.push(format!(
+            "{} worker runs, {per_run:.2} bios a run, {switches} context switches",
+            whole(runs)
+        ));
+    }
+    lines.extend(interrupts(record));
+    lines
+}
+
+/// Written and delivered, over the tests for which both are known.
+fn interrupts(record: &Record) -> Option<String> {
+    let known: Vec<(u64, u64, f64)> = record
+        .cases
+        .iter()
+        .filter_map(|case| {
+            let device = case.device?;
+            let delivered = case.figure(figures::DELIVERED)?;
+            Some((device.signalled, device.spurious, delivered))
+        })
+        .collect();
+    let signalled: u64 = known.iter().map(|(signalled, ..)| signalled).sum();
+    let spurious: u64 = known.iter().map(|(_, spurious, _)| spurious).sum();
+    let delivered: f64 = known.iter().map(|(.., delivered)| delivered).sum();
+    (!known.is_empty()).then(|| {
+        format!(
+            "{} interrupts written by the device ({signalled} for completions, {spurious} spurious), {} delivered in /proc/interrupts: written ones merge on the way",
+            signalled + spurious,
+            whole(delivered)
+        )
+    })
+}
+
+fn all_or_some(part: f64, all: f64) -> String {
+    match part >= all {
+        true => "all".to_owned(),
+        false => format!("only {}", whole(part)),
+    }
+}
+
+fn whole(value: f64) -> String {
+    format!("{value:.0}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::record::samples;
+    use super::*;
+
+    #[test]
+    fn the_summary_says_what_ended_where_and_what_was_written_and_delivered() {
+        let text = summary(&samples::record());
+        for words in [
+            "100 tagged bios, all ended in task context",
+            "50 untagged bios next to them, all ended in hardirq",
+            "40 worker runs, 2.50 bios a run, 200 context switches",
+            "210 interrupts written by the device (150 for completions, 60 spurious), 170 delivered",
+            "FAILED exactly-once: 3 bios ended twice",
+            "skipped hotplug-drain: the kernel has no",
+            "1 passed, 1 failed, 1 skipped",
+        ] {
+            assert!(text.contains(words), "{words}\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_bio_in_the_wrong_place_is_not_called_all() {
+        let mut record = samples::record();
+        let figures = &mut record.cases[0].figures;
+        let in_task = figures
+            .iter_mut()
+            .find(|f| f.name == figures::TAGGED_IN_TASK);
+        in_task.unwrap().value = 99.0;
+        let text = summary(&record);
+        assert!(text.contains("100 tagged bios, only 99 ended"), "{text}");
+    }
+}

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+//! The device and the guest on it; the guest is booted anew when one is needed.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use irqstorm_images::Progress;
+
+use crate::console::Console;
+use crate::device::Device;
+use crate::failure::Failure;
+use crate::guest::{Guest, Outputs};
+use crate::progress::Stages;
+use crate::qemu::{Accel, Machine};
+use crate::repository::NamedScenario;
+
+/// A guest boots in seconds, under emulation on a busy machine in ten times
+/// that.
+const BOOT_LIMIT: Duration = Duration::from_secs(120);
+
+/// KVM that works boots in a second; one that does not mostly hangs.
+const TRIAL_LIMIT: Duration = Duration::from_secs(20);
+
+/// What tests are run on.
+pub(crate) struct Bench {
+    /// The device.
+    pub(crate) device: Device,
+    /// The scenario in force when a test begins.
+    pub(crate) scenario: NamedScenario,
+    /// Where progress is shown.
+    pub(crate) stages: Stages,
+    guest: Option<Guest>,
+    qemu: PathBuf,
+    machine: Machine,
+    kernel: String,
+    outputs: Outputs,
+}
+
+impl Bench {
+    /// A bench without a guest yet.
+    pub(crate) fn new(
+        device: Device,
+        scenario: NamedScenario,
+        stages: Stages,
+        qemu: PathBuf,
+        machine: Machine,
+        kernel: String,
+        outputs: Outputs,
+    ) -> Bench {
+        Bench {
+            device,
+            scenario,
+            stages,
+            guest: None,
+            qemu,
+            machine,
+            kernel,
+            outputs,
+        }
+    }
+
+    /// Boots the first guest. On trial, an accelerator that does not run it is
+    /// given up for TCG.
+    pub(crate) fn first_boot(&mut self, on_trial: bool) -> Result<(), Failure> {
+        if !on_trial {
+            return self.boot(BOOT_LIMIT);
+        }
+        match self.boot(TRIAL_LIMIT) {
+            Err(failure @ Failure::Boot { .. }) => {
+                let Failure::Boot { reason, .. } = &failure else {
+                    return Err(failure);
+                };
+                self.stages.note(&format!(
+                    "using TCG (emulation, slower): KVM did not boot the guest: {reason}"
+                ));
+                self.machine.accel = Accel::Tcg;
+                self.boot(BOOT_LIMIT)
+            }
+            outcome => outcome,
+        }
+    }
+
+    fn boot(&mut self, limit: Duration) -> Result<(), Failure> {
+        let stage = format!("boot {}", self.kernel);
+        self.stages.begin(&stage, None);
+        // The storm of a test that failed would slow the boot.
+        self.device.quiet()?;
+        let guest = Guest::boot(
+            &self.qemu,
+            &self.machine,
+            &self.kernel,
+            &self.outputs,
+            limit,
+        );
+        self.stages.end();
+        self.guest = Some(guest?);
+        Ok(())
+    }
+
+    /// The guest, booted if there is none.
+    pub(crate) fn guest(&mut self) -> Result<&mut Guest, Failure> {
+        if self.guest.is_none() {
+            self.boot(BOOT_LIMIT)?;
+        }
+        self.present_guest()
+    }
+
+    /// The guest that is there.
+    pub(crate) fn present_guest(&mut self) -> Result<&mut Guest, Failure> {
+        let gone = || Failure::Control("the guest is gone".into());
+        self.guest.as_mut().ok_or_else(gone)
+    }
+
+    /// Ends the guest at once.
+    pub(crate) fn discard_guest(&mut self) {
+        self.guest = None;
+    }
+
+    /// The console of all guests.
+    pub(crate) fn console(&self) -> &Console {
+        &self.outputs.console
+    }
+
+    /// What the guest is made of.
+    pub(crate) fn machine(&self) -> &Machine {
+        &self.machine
+    }
+
+    /// Powers the guest off and ends the device in order.
+    pub(crate) fn end(self) {
+        if let Some(guest) = self.guest {
+            guest.power_off();
+        }
+        self.device.end();
+    }
+}

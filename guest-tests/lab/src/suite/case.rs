@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+//! One test: told to the agent, watched to its end or its limit.
+
+use std::time::{Duration, Instant};
+
+use irqstorm_agent::catalogue::TestInfo;
+use irqstorm_agent::protocol::{Finished, ToAgent, ToLab, Verdict};
+use irqstorm_images::Progress;
+
+use super::bench::Bench;
+use super::verdict::judge;
+use crate::failure::Failure;
+use crate::guest::{Guest, Received};
+use crate::results::{Case, DeviceCounts, Hang};
+
+/// The console, at 115200 baud and behind an emulated CPU, lags behind the
+/// report by at most this.
+const CONSOLE_LAG: Duration = Duration::from_secs(30);
+
+/// An agent that is alive says what hangs within this.
+const DUMP_LIMIT: Duration = Duration::from_secs(15);
+
+/// How a test ended, before it is judged.
+#[derive(Debug)]
+pub(super) enum Ending {
+    /// The agent said so.
+    Finished(Finished),
+    /// It took longer than it may.
+    Limit(Duration),
+    /// The guest went away.
+    Lost(String),
+}
+
+/// Runs one test.
+pub(super) fn run(bench: &mut Bench, test: &TestInfo, seed: u64) -> Result<Case, Failure> {
+    bench.guest()?;
+    bench.stages.begin(test.name, None);
+    let begun = Instant::now();
+    bench.device.quiet()?;
+    let scenario = bench.scenario.clone();
+    bench.device.set_scenario(&scenario)?;
+    let before = bench.device.status()?;
+    let ending = watch(bench, test, seed)?;
+    let seconds = begun.elapsed().as_secs_f64();
+    if let Some(reason) = bench.device.ended() {
+        return Err(Failure::Program {
+            what: format!("run {}", test.name),
+            program: "irqstorm-device".into(),
+            ended: reason,
+            detail: "; device.log in the results has its last words".into(),
+        });
+    }
+    let after = bench.device.status()?;
+    let hang = match ending {
+        Ending::Limit(_) => Some(look_at_hang(bench)?),
+        _ => None,
+    };
+    bench.device.quiet()?;
+    bench.stages.end();
+    let mut lagging = false;
+    if let Ending::Finished(_) = ending {
+        lagging = !bench.console().wait_for_end(test.name, CONSOLE_LAG);
+    }
+    let splats = bench.console().splats_of(Some(test.name));
+    let (verdict, reasons) = judge(&ending, &splats, lagging);
+    let figures = match ending {
+        Ending::Finished(finished) => finished.figures,
+        _ => Vec::new(),
+    };
+    Ok(Case {
+        name: test.name.to_owned(),
+        claim: test.claim.to_owned(),
+        verdict,
+        reasons,
+        seconds,
+        figures,
+        device: (verdict != Verdict::Skip).then(|| DeviceCounts::between(&before, &after)),
+        splats,
+        hang,
+    })
+}
+
+/// Tells the agent to run the test and follows it to its end.
+fn watch(bench: &mut Bench, test: &TestInfo, seed: u64) -> Result<Ending, Failure> {
+    let limit = Duration::from_secs(test.limit_seconds.into());
+    let deadline = Instant::now() + limit;
+    let order = ToAgent::Run {
+        test: test.name.to_owned(),
+        seed,
+        params: Default::default(),
+    };
+    if let Err(reason) = bench.present_guest()?.tell(&order) {
+        return Ok(Ending::Lost(reason));
+    }
+    loop {
+        match bench.present_guest()?.receive(deadline)? {
+            Received::TimedOut => return Ok(Ending::Limit(limit)),
+            Received::Ended(reason) => return Ok(Ending::Lost(reason)),
+            Received::Said(said) => match *said {
+                ToLab::Finished(finished) if finished.test == test.name => {
+                    return Ok(Ending::Finished(finished));
+                }
+                ToLab::Broken { reason } => return Ok(Ending::Lost(reason)),
+                ToLab::Progress { text, .. } => bench.stages.detail(&text),
+                _ => {}
+            },
+        }
+    }
+}
+
+/// What the device holds, and what the guest says of itself if it still does.
+fn look_at_hang(bench: &mut Bench) -> Result<Hang, Failure> {
+    bench.stages.begin("look at what hangs", None);
+    let held = bench.device.held()?;
+    let mut hang = Hang {
+        held_total: held.total,
+        held: held.held,
+        ..Hang::default()
+    };
+    let guest = bench.present_guest()?;
+    if !dump(guest, &mut hang)? {
+        guest.sysrq_blocked();
+    }
+    Ok(hang)
+}
+
+/// Has the agent tell; `false` if it does not answer.
+fn dump(guest: &mut Guest, hang: &mut Hang) -> Result<bool, Failure> {
+    if guest.tell(&ToAgent::Dump).is_err() {
+        return Ok(false);
+    }
+    let deadline = Instant::now() + DUMP_LIMIT;
+    loop {
+        match guest.receive(deadline)? {
+            Received::Said(said) => {
+                if let ToLab::Dumped {
+                    interrupts,
+                    blocked,
+                } = *said
+                {
+                    hang.interrupts = Some(interrupts);
+                    hang.blocked = blocked;
+                    return Ok(true);
+                }
+            }
+            Received::Ended(_) | Received::TimedOut => return Ok(false),
+        }
+    }
+}

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+//! The tests, one after the other, each with a verdict.
+//!
+//! Tests share a guest as long as all is well. A guest in which a test failed
+//! is not trusted with the next one: it is ended, and another one is booted,
+//! so that one hang does not lose the rest.
+
+mod bench;
+mod case;
+mod verdict;
+
+use std::time::{Duration, Instant};
+
+use irqstorm_agent::catalogue::{TESTS, TestInfo, find};
+use irqstorm_agent::protocol::Verdict;
+
+pub(crate) use bench::Bench;
+pub(crate) use verdict::exit_of;
+
+use crate::failure::Failure;
+use crate::results::{Case, Record};
+
+/// The case that stands for all that the kernel said outside of the tests.
+pub(crate) const QUIET: &str = "quiet-console";
+
+/// The tests of these names, in the order of the catalogue; all if none.
+pub(crate) fn select(names: &[String]) -> Result<Vec<&'static TestInfo>, Failure> {
+    for name in names {
+        known(name)?;
+    }
+    let wanted = |test: &&TestInfo| names.is_empty() || names.iter().any(|name| name == test.name);
+    Ok(TESTS.iter().filter(wanted).collect())
+}
+
+/// The names of tests that are to fail, each of which must be run.
+pub(crate) fn check_expected(
+    expected: &[String],
+    selected: &[&'static TestInfo],
+) -> Result<(), Failure> {
+    for name in expected {
+        known(name)?;
+        if !selected.iter().any(|test| test.name == name) {
+            return Err(Failure::BadArgument {
+                what: format!("--expect-fail {name}"),
+                reason: format!("that test is not run; add --test {name}"),
+            });
+        }
+    }
+    Ok(())
+}
+
+fn known(name: &str) -> Result<&'static TestInfo, Failure> {
+    find(name).ok_or_else(|| {
+        let names: Vec<&str> = TESTS.iter().map(|test| test.name).collect();
+        Failure::UnknownName {
+            kind: "test",
+            name: name.to_owned(),
+            known: names.join(", "),
+        }
+    })
+}
+
+/// Runs the tests; `on_case` sees the record after each.
+pub(crate) fn run(
+    bench: &mut Bench,
+    tests: &[&'static TestInfo],
+    record: &mut Record,
+    on_case: &mut dyn FnMut(&Record, &Case) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let begun = Instant::now();
+    let before = record.seconds;
+    let mut add = |record: &mut Record, case: Case| {
+        record.cases.push(case.clone());
+        record.seconds = before + begun.elapsed().as_secs_f64();
+        on_case(record, &case)
+    };
+    for test in tests {
+        let case = case::run(bench, test, record.seed)?;
+        if case.verdict == Verdict::Fail {
+            bench.discard_guest();
+        }
+        add(record, case)?;
+    }
+    record.complete = true;
+    let quiet = quiet_console(bench);
+    add(record, quiet)
+}
+
+fn quiet_console(bench: &Bench) -> Case {
+    let splats = bench.console().splats_of(None);
+    let reasons: Vec<String> = splats.iter().map(|splat| splat.title.clone()).collect();
+    Case {
+        name: QUIET.to_owned(),
+        claim: "the kernel complains of nothing while no test runs".to_owned(),
+        verdict: match reasons.is_empty() {
+            true => Verdict::Pass,
+            false => Verdict::Fail,
+        },
+        reasons,
+        seconds: Duration::ZERO.as_secs_f64(),
+        figures: Vec::new(),
+        device: None,
+        splats,
+        hang: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::failure::Exit;
+
+    #[test]
+    fn all_tests_are_run_unless_some_are_named() {
+        assert_eq!(select(&[]).unwrap().len(), TESTS.len());
+        let names = ["task-context".to_owned()];
+        let selected = select(&names).unwrap();
+        assert_eq!(selected.len(), 1);
+        assert_eq!(selected[0].name, "task-context");
+    }
+
+    #[test]
+    fn an_unknown_test_is_answered_with_what_there_is() {
+        let failure = select(&["nosuch".to_owned()]).unwrap_err();
+        assert_eq!(failure.exit(), Exit::Usage);
+        let text = failure.to_string();
+        assert!(
+            text.contains("'nosuch'") && text.contains("task-context"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn what_is_to_fail_must_be_run() {
+        let selected = select(&["task-context".to_owned()]).unwrap();
+        assert!(check_expected(&["task-context".to_owned()], &selected).is_ok());
+        assert!(check_expected(&["exactly-once".to_owned()], &selected).is_err());
+        assert!(check_expected(&["nosuch".to_owned()], &selected).is_err());
+    }
+
+    #[test]
+    fn no_test_has_the_name_of_the_console_case() {
+        assert!(find(QUIET).is_none());
+    }
+}
