@@ -19,6 +19,8 @@
 //! the ring itself cannot be believed, stops the ring. Packed rings and
 //! in-order use are never offered.
 
+#![forbid(unsafe_code)]
+
 mod backend;
 mod buffers;
 mod call;

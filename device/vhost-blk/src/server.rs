@@ -3,16 +3,16 @@
 
 use std::io;
 use std::net::Shutdown;
+use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use irqstorm_core::inbox::Inbox;
-use rustix::event::{PollFd, PollFlags};
+use rustix::event::{EventfdFlags, PollFd, PollFlags};
 use vhost::vhost_user::{Error as ProtocolError, Listener};
 use vhost_user_backend::{Error as DaemonError, ShutdownHandle, VhostUserDaemon};
 use vm_memory::{GuestAddressSpace, GuestMemoryAtomic, GuestMemoryBackend, GuestMemoryMmap};
-use vmm_sys_util::eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EventFd};
 
 use crate::backend::Backend;
 use crate::options::{Options, OptionsError};
@@ -68,7 +68,7 @@ pub struct ServerHandle(Arc<Stop>);
 
 struct Stop {
     asked: AtomicBool,
-    wake: EventFd,
+    wake: OwnedFd,
     connection: Mutex<Option<ShutdownHandle>>,
 }
 
@@ -78,7 +78,7 @@ impl ServerHandle {
     pub fn stop(&self) {
         self.0.asked.store(true, Ordering::Release);
         // A full counter wakes as well as one more.
-        let _ = self.0.wake.write(1);
+        let _ = rustix::io::write(&self.0.wake, &1u64.to_ne_bytes());
         let connection = self.0.lock();
         if let Some(connection) = connection.as_ref() {
             connection.shutdown();
@@ -111,9 +111,11 @@ impl Server {
     /// A server of the disk that `options` describe, whose rings go to `inbox`.
     pub fn new(options: Options, inbox: Inbox<VirtioQueue>) -> Result<Server, SetupError> {
         options.check()?;
+        let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
+        let wake = rustix::event::eventfd(0, flags).map_err(|e| SetupError::Stop(e.into()))?;
         let stop = Stop {
             asked: AtomicBool::new(false),
-            wake: EventFd::new(EFD_CLOEXEC | EFD_NONBLOCK).map_err(SetupError::Stop)?,
+            wake,
             connection: Mutex::new(None),
         };
         Ok(Server {
@@ -138,9 +140,9 @@ impl Server {
     /// Serves whoever connects, one after the other, until the handle stops
     /// it. The socket's file is the caller's.
     pub fn serve_listener(&self, listener: UnixListener) -> Result<(), ServeError> {
-        let mut listener = Listener::from(listener);
+        let mut taker = Listener::from(listener.try_clone().map_err(ServeError::Wait)?);
         while self.wait_for_connection(&listener)? {
-            match self.serve_next(&mut listener) {
+            match self.serve_next(&mut taker) {
                 Err(ServeError::Dropped(why)) => tracing::error!("dropped the front-end: {why}"),
                 served => served?,
             }
@@ -170,22 +172,14 @@ impl Server {
     }
 
     /// Whether someone connected, rather than the server being stopped.
-    fn wait_for_connection(&self, listener: &Listener) -> Result<bool, ServeError> {
-        use std::os::fd::{AsRawFd, BorrowedFd};
-        // SAFETY: both fds are open as long as the references they come from.
-        let (listening, wake) = unsafe {
-            (
-                BorrowedFd::borrow_raw(listener.as_raw_fd()),
-                BorrowedFd::borrow_raw(self.stop.wake.as_raw_fd()),
-            )
-        };
+    fn wait_for_connection(&self, listener: &UnixListener) -> Result<bool, ServeError> {
         loop {
             if self.stop.is_asked() {
                 return Ok(false);
             }
             let mut fds = [
-                PollFd::from_borrowed_fd(listening, PollFlags::IN),
-                PollFd::from_borrowed_fd(wake, PollFlags::IN),
+                PollFd::new(listener, PollFlags::IN),
+                PollFd::new(&self.stop.wake, PollFlags::IN),
             ];
             match rustix::event::poll(&mut fds, None) {
                 Ok(_) if !fds[0].revents().is_empty() => return Ok(!self.stop.is_asked()),
