@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the parts of the probe share.
+ *
+ * A run owns slots, each a bio with its page; a submitter takes its slots in
+ * turn, so that a slot rests as long as it can before it is used again and a
+ * bio that is ended twice is noticed. Whoever may still touch a run holds a
+ * reference to it: the ioctl, each submitter, each bio in flight. A bio that
+ * the device never completes thus keeps its memory for good.
+ */
+#ifndef IRQSTORM_PROBE_INTERNAL_H
+#define IRQSTORM_PROBE_INTERNAL_H
+
+#include <linux/atomic.h>
+#include <linux/bio.h>
+#include <linux/kref.h>
+#include <linux/percpu.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
+
+#include "irqstorm_probe.h"
+
+enum probe_context {
+	PROBE_NOWHERE,
+	PROBE_HARDIRQ,
+	PROBE_SOFTIRQ,
+	PROBE_TASK,
+};
+
+/* States of a slot. */
+enum {
+	SLOT_FREE,
+	SLOT_IN_FLIGHT,
+	SLOT_ENDING,
+};
+
+struct probe_run;
+
+struct probe_slot {
+	struct bio bio;
+	struct bio_vec vec;
+	struct page *page;
+	struct probe_run *run;
+	struct probe_submitter *submitter;
+	atomic_t state;
+	sector_t sector;
+	int tagged;
+	/* Written where bio_endio() is called. */
+	enum probe_context endio_context;
+	int endio_cpu;
+	u64 endio_seq;
+	u64 endio_ns;
+};
+
+struct probe_submitter {
+	struct probe_run *run;
+	int cpu;
+	struct probe_slot *slots;
+	wait_queue_head_t wait;
+};
+
+/* One CPU's part of a run. */
+struct probe_cpu {
+	struct irqstorm_summary count;
+	u64 endio_seq;
+	u64 run_bios;
+};
+
+struct probe_run {
+	struct irqstorm_run arg;
+	struct file *file;
+	struct block_device *bdev;
+	struct probe_slot *slots;
+	unsigned int nr_slots;
+	struct probe_submitter *submitters;
+	unsigned int nr_submitters;
+	struct probe_cpu __percpu *cpus;
+	/* Per CPU: the number that its last deferred bio to end had. */
+	atomic64_t *last_ended;
+	atomic64_t next_bio;
+	atomic64_t ended;
+	atomic_t in_flight;
+	atomic_t submitting;
+	bool stop;
+	wait_queue_head_t wait;
+	struct kref kref;
+	struct work_struct free_work;
+};
+
+/* run.c */
+int probe_run(struct irqstorm_run *arg);
+void probe_run_put(struct probe_run *run);
+int probe_run_init(void);
+void probe_run_exit(void);
+
+/* end_io.c */
+void probe_end_io(struct bio *bio);
+void probe_fill(struct probe_slot *slot);
+
+/* trace.c */
+enum probe_context probe_context(void);
+void probe_trace_init(void);
+int probe_trace_start(struct probe_run *run);
+void probe_trace_stop(void);
+bool probe_has_endio_trace(void);
+bool probe_has_work_trace(void);
+void probe_worker_name(char *buffer, size_t size);
+bool probe_in_deferral(bool deferred);
+
+#endif

@@ -1,0 +1,343 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A run: bios submitted from threads bound to their CPUs, waited for, counted.
+ */
+#include <linux/blkdev.h>
+#include <linux/delay.h>
+#include <linux/kthread.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/overflow.h>
+#include <linux/slab.h>
+
+#include "probe.h"
+
+#define MAX_BIOS	4000000ULL
+#define MAX_BYTES	65536U
+#define MAX_DEPTH	1024U
+#define MAX_TIMEOUT_MS	600000U
+/* All pages of a run together. */
+#define MAX_MEMORY	(256ULL << 20)
+
+/* Runs are freed here: the last bio may end where nothing can be freed. */
+static struct workqueue_struct *free_wq;
+
+static void free_run(struct probe_run *run)
+{
+	unsigned int i;
+
+	if (run->slots) {
+		for (i = 0; i < run->nr_slots; i++) {
+			if (!run->slots[i].page)
+				continue;
+			bio_uninit(&run->slots[i].bio);
+			__free_pages(run->slots[i].page, get_order(run->arg.bytes));
+		}
+	}
+	kvfree(run->slots);
+	kvfree(run->submitters);
+	kvfree(run->last_ended);
+	free_percpu(run->cpus);
+	if (run->file)
+		bdev_fput(run->file);
+	kvfree(run);
+}
+
+static void free_work_fn(struct work_struct *work)
+{
+	free_run(container_of(work, struct probe_run, free_work));
+	module_put(THIS_MODULE);
+}
+
+static void release_run(struct kref *kref)
+{
+	struct probe_run *run = container_of(kref, struct probe_run, kref);
+
+	queue_work(free_wq, &run->free_work);
+}
+
+void probe_run_put(struct probe_run *run)
+{
+	kref_put(&run->kref, release_run);
+}
+
+static int check(struct irqstorm_run *arg)
+{
+	if (strnlen(arg->disk, sizeof(arg->disk)) == sizeof(arg->disk))
+		return -EINVAL;
+	if (!arg->bios || arg->bios > MAX_BIOS || arg->op > 1 ||
+	    !arg->depth || arg->depth > MAX_DEPTH ||
+	    !arg->timeout_ms || arg->timeout_ms > MAX_TIMEOUT_MS)
+		return -EINVAL;
+	if (!arg->bytes || arg->bytes % SECTOR_SIZE || arg->bytes > MAX_BYTES ||
+	    arg->span_sectors < arg->bytes / SECTOR_SIZE)
+		return -EINVAL;
+	if (arg->end_io_busy_ns > NSEC_PER_MSEC ||
+	    arg->end_io_sleep_us > USEC_PER_SEC || arg->pause_us > USEC_PER_SEC)
+		return -EINVAL;
+	if (arg->flags & ~IRQSTORM_VERIFY)
+		return -EINVAL;
+#ifndef IRQSTORM_HAVE_FLAG
+	if (arg->tag_every)
+		return -EOPNOTSUPP;
+#endif
+	return 0;
+}
+
+static int open_disk(struct probe_run *run)
+{
+	u64 end;
+
+	run->file = bdev_file_open_by_path(run->arg.disk,
+					   BLK_OPEN_READ | BLK_OPEN_WRITE, NULL, NULL);
+	if (IS_ERR(run->file)) {
+		int err = PTR_ERR(run->file);
+
+		run->file = NULL;
+		return err;
+	}
+	run->bdev = file_bdev(run->file);
+	if (check_add_overflow(run->arg.first_sector, run->arg.span_sectors, &end) ||
+	    end > bdev_nr_sectors(run->bdev))
+		return -ENOSPC;
+	return 0;
+}
+
+static bool submits(struct probe_run *run, int cpu)
+{
+	return cpu < 64 && (!run->arg.cpus || (run->arg.cpus & BIT_ULL(cpu)));
+}
+
+static int make_submitters(struct probe_run *run)
+{
+	unsigned int i, nr = 0;
+	int cpu;
+
+	for_each_online_cpu(cpu)
+		nr += submits(run, cpu);
+	if (!nr)
+		return -EINVAL;
+	run->nr_slots = nr * run->arg.depth;
+	if ((u64)run->nr_slots * PAGE_ALIGN(run->arg.bytes) > MAX_MEMORY)
+		return -EINVAL;
+	run->submitters = kvcalloc(nr, sizeof(*run->submitters), GFP_KERNEL);
+	run->slots = kvcalloc(run->nr_slots, sizeof(*run->slots), GFP_KERNEL);
+	if (!run->submitters || !run->slots)
+		return -ENOMEM;
+	for_each_online_cpu(cpu) {
+		struct probe_submitter *submitter = &run->submitters[run->nr_submitters];
+
+		/* One may have come online meanwhile. */
+		if (!submits(run, cpu) || run->nr_submitters == nr)
+			continue;
+		submitter->run = run;
+		submitter->cpu = cpu;
+		submitter->slots = &run->slots[run->nr_submitters * run->arg.depth];
+		init_waitqueue_head(&submitter->wait);
+		run->nr_submitters++;
+	}
+	for (i = 0; i < run->nr_slots; i++) {
+		struct probe_slot *slot = &run->slots[i];
+
+		slot->run = run;
+		slot->submitter = &run->submitters[i / run->arg.depth];
+		slot->page = alloc_pages(GFP_KERNEL | __GFP_ZERO, get_order(run->arg.bytes));
+		if (!slot->page)
+			return -ENOMEM;
+		bio_init(&slot->bio, run->bdev, &slot->vec, 1, REQ_OP_READ);
+	}
+	return 0;
+}
+
+static struct probe_run *make_run(struct irqstorm_run *arg)
+{
+	struct probe_run *run;
+	int err;
+
+	run = kvcalloc(1, sizeof(*run), GFP_KERNEL);
+	if (!run)
+		return ERR_PTR(-ENOMEM);
+	run->arg = *arg;
+	memset(&run->arg.summary, 0, sizeof(run->arg.summary));
+	kref_init(&run->kref);
+	init_waitqueue_head(&run->wait);
+	INIT_WORK(&run->free_work, free_work_fn);
+	err = -ENOMEM;
+	run->cpus = alloc_percpu(struct probe_cpu);
+	run->last_ended = kvcalloc(nr_cpu_ids, sizeof(*run->last_ended), GFP_KERNEL);
+	if (run->cpus && run->last_ended)
+		err = open_disk(run);
+	if (!err)
+		err = make_submitters(run);
+	if (err) {
+		free_run(run);
+		return ERR_PTR(err);
+	}
+	return run;
+}
+
+static void submit(struct probe_run *run, struct probe_slot *slot, u64 number)
+{
+	u32 sectors = run->arg.bytes / SECTOR_SIZE;
+	u64 pieces = run->arg.span_sectors / sectors;
+	struct bio *bio = &slot->bio;
+
+	bio_reset(bio, run->bdev, run->arg.op ? REQ_OP_WRITE | REQ_SYNC : REQ_OP_READ);
+	slot->sector = run->arg.first_sector + (number % pieces) * sectors;
+	bio->bi_iter.bi_sector = slot->sector;
+	bio->bi_end_io = probe_end_io;
+	__bio_add_page(bio, slot->page, run->arg.bytes, 0);
+	if (run->arg.op && (run->arg.flags & IRQSTORM_VERIFY))
+		probe_fill(slot);
+
+	slot->endio_context = PROBE_NOWHERE;
+	slot->tagged = run->arg.tag_every && number % run->arg.tag_every == 0;
+#ifdef IRQSTORM_HAVE_FLAG
+	if (slot->tagged)
+		bio_set_flag(bio, BIO_COMPLETE_IN_TASK);
+#endif
+	this_cpu_inc(run->cpus->count.submitted[slot->tagged]);
+	kref_get(&run->kref);
+	atomic_inc(&run->in_flight);
+	atomic_set_release(&slot->state, SLOT_IN_FLIGHT);
+	submit_bio(bio);
+}
+
+static int submitter_fn(void *data)
+{
+	struct probe_submitter *submitter = data;
+	struct probe_run *run = submitter->run;
+	u64 turn, number;
+
+	for (turn = 0; !READ_ONCE(run->stop); turn++) {
+		struct probe_slot *slot = &submitter->slots[turn % run->arg.depth];
+
+		wait_event_idle(submitter->wait,
+				atomic_read_acquire(&slot->state) == SLOT_FREE ||
+				READ_ONCE(run->stop));
+		if (READ_ONCE(run->stop))
+			break;
+		number = atomic64_inc_return(&run->next_bio) - 1;
+		if (number >= run->arg.bios)
+			break;
+		submit(run, slot, number);
+		if (run->arg.pause_us)
+			usleep_range(run->arg.pause_us, run->arg.pause_us + 5);
+		else
+			cond_resched();
+	}
+	if (atomic_dec_and_test(&run->submitting))
+		wake_up(&run->wait);
+	probe_run_put(run);
+	module_put_and_kthread_exit(0);
+	return 0;
+}
+
+static void start_submitters(struct probe_run *run)
+{
+	unsigned int i;
+
+	/* One for this function, so that none is the last before all are here. */
+	atomic_set(&run->submitting, 1);
+	for (i = 0; i < run->nr_submitters; i++) {
+		struct probe_submitter *submitter = &run->submitters[i];
+		struct task_struct *task;
+
+		task = kthread_create(submitter_fn, submitter, "irqstorm/%d", submitter->cpu);
+		if (IS_ERR(task))
+			continue;
+		__module_get(THIS_MODULE);
+		kref_get(&run->kref);
+		atomic_inc(&run->submitting);
+		kthread_bind(task, submitter->cpu);
+		wake_up_process(task);
+	}
+	if (atomic_dec_and_test(&run->submitting))
+		wake_up(&run->wait);
+}
+
+static bool is_over(struct probe_run *run)
+{
+	return !atomic_read(&run->submitting) && !atomic_read(&run->in_flight);
+}
+
+/* Waits for all bios, or until none has ended for the time that was given. */
+static int wait_for_bios(struct probe_run *run)
+{
+	unsigned long patience = msecs_to_jiffies(run->arg.timeout_ms);
+	u64 before;
+	long left;
+
+	do {
+		before = atomic64_read(&run->ended);
+		left = wait_event_killable_timeout(run->wait, is_over(run), patience);
+	} while (!left && atomic64_read(&run->ended) != before);
+
+	WRITE_ONCE(run->stop, true);
+	if (left > 0)
+		return 0;
+	for (unsigned int i = 0; i < run->nr_submitters; i++)
+		wake_up(&run->submitters[i].wait);
+	return left < 0 ? -EINTR : -ETIMEDOUT;
+}
+
+/* All counts are u64 and adjacent: the CPUs' are added up word by word. */
+static void sum_up(struct probe_run *run, struct irqstorm_summary *sum)
+{
+	u64 *to = (u64 *)sum;
+	u64 longest = 0, most = 0;
+	unsigned int i;
+	int cpu;
+
+	for_each_possible_cpu(cpu) {
+		struct irqstorm_summary *count = &per_cpu_ptr(run->cpus, cpu)->count;
+		u64 *from = (u64 *)count;
+
+		for (i = 0; i < sizeof(*sum) / sizeof(u64); i++)
+			to[i] += from[i];
+		longest = max(longest, count->latency_ns_max);
+		most = max(most, count->worker_bios_max);
+	}
+	sum->latency_ns_max = longest;
+	sum->worker_bios_max = most;
+	sum->never_ended = atomic_read(&run->in_flight);
+}
+
+int probe_run(struct irqstorm_run *arg)
+{
+	struct probe_run *run;
+	u64 start;
+	int err;
+
+	err = check(arg);
+	if (err)
+		return err;
+	run = make_run(arg);
+	if (IS_ERR(run))
+		return PTR_ERR(run);
+	/* Put by free_work_fn(). */
+	__module_get(THIS_MODULE);
+	err = probe_trace_start(run);
+	if (!err) {
+		start = ktime_get_ns();
+		start_submitters(run);
+		err = wait_for_bios(run);
+		probe_trace_stop();
+		memset(&arg->summary, 0, sizeof(arg->summary));
+		sum_up(run, &arg->summary);
+		arg->summary.elapsed_ns = ktime_get_ns() - start;
+	}
+	probe_run_put(run);
+	return err;
+}
+
+int probe_run_init(void)
+{
+	free_wq = alloc_workqueue("irqstorm_probe", WQ_UNBOUND, 0);
+	return free_wq ? 0 : -ENOMEM;
+}
+
+void probe_run_exit(void)
+{
+	destroy_workqueue(free_wq);
+}

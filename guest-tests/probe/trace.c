@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What the kernel's tracepoints tell: where bio_endio() is called, what the
+ * deferral's worker does, and who gets the CPU. The tracepoints are looked up
+ * by name, so that a kernel without one costs that figure and no more.
+ */
+#include <linux/blk-mq.h>
+#include <linux/hash.h>
+#include <linux/kallsyms.h>
+#include <linux/ktime.h>
+#include <linux/sched.h>
+#include <linux/tracepoint.h>
+
+#include "probe.h"
+
+struct pool_workqueue;
+
+static struct probe_run *traced;
+
+/* The function of the deferral's work: learned from the first deferred bio. */
+static work_func_t deferral;
+
+/* The task that last ended deferred bios on each CPU. */
+static DEFINE_PER_CPU(struct task_struct *, deferral_task);
+
+/*
+ * The function that each worker executes, by task. Two workers that share an
+ * entry hide each other's function for a while, which costs a count.
+ */
+#define WORKER_BITS	8
+static struct {
+	struct task_struct *task;
+	work_func_t func;
+} workers[1 << WORKER_BITS];
+
+enum probe_context probe_context(void)
+{
+	if (in_hardirq())
+		return PROBE_HARDIRQ;
+	if (in_serving_softirq())
+		return PROBE_SOFTIRQ;
+	return PROBE_TASK;
+}
+
+/* bio_endio() is called for this bio, here and now. */
+static void saw_endio(struct bio *bio)
+{
+	struct probe_slot *slot;
+
+	if (bio->bi_end_io != probe_end_io)
+		return;
+	slot = container_of(bio, struct probe_slot, bio);
+	slot->endio_context = probe_context();
+	slot->endio_ns = ktime_get_ns();
+	/* In hardirq, the context that counts, nothing comes in between. */
+	slot->endio_cpu = raw_smp_processor_id();
+	slot->endio_seq = this_cpu_inc_return(slot->run->cpus->endio_seq);
+}
+
+/* Disks without requests: within bio_endio(), before any deferral. */
+static void on_bio_complete(void *data, struct request_queue *q, struct bio *bio)
+{
+	saw_endio(bio);
+}
+
+/* Disks with requests: just before bio_endio() of each of the request's bios. */
+static void on_rq_complete(void *data, struct request *rq, blk_status_t error,
+			   unsigned int nr_bytes)
+{
+	struct bio *bio;
+
+	for (bio = rq->bio; bio; bio = bio->bi_next)
+		saw_endio(bio);
+}
+
+static void on_queue_work(void *data, int req_cpu, struct pool_workqueue *pwq,
+			  struct work_struct *work)
+{
+	if (work->func == READ_ONCE(deferral))
+		this_cpu_inc(traced->cpus->count.queue_work_calls);
+}
+
+static void on_execute_start(void *data, struct work_struct *work)
+{
+	unsigned int i = hash_ptr(current, WORKER_BITS);
+
+	workers[i].task = current;
+	workers[i].func = work->func;
+	if (work->func != READ_ONCE(deferral))
+		return;
+	this_cpu_inc(traced->cpus->count.worker_runs);
+	this_cpu_write(traced->cpus->run_bios, 0);
+}
+
+static void on_execute_end(void *data, struct work_struct *work, work_func_t func)
+{
+	struct probe_cpu *cpu;
+
+	if (func != READ_ONCE(deferral))
+		return;
+	cpu = get_cpu_ptr(traced->cpus);
+	if (cpu->run_bios > cpu->count.worker_bios_max)
+		cpu->count.worker_bios_max = cpu->run_bios;
+	put_cpu_ptr(traced->cpus);
+}
+
+static void on_switch(void *data, bool preempt, struct task_struct *prev,
+		      struct task_struct *next, unsigned int prev_state)
+{
+	this_cpu_inc(traced->cpus->count.switches);
+	if (next == this_cpu_read(deferral_task))
+		this_cpu_inc(traced->cpus->count.switches_to_worker);
+}
+
+enum { BIO_COMPLETE, RQ_COMPLETE, QUEUE_WORK, EXECUTE_START, EXECUTE_END, SWITCH };
+
+static struct {
+	const char *name;
+	void *probe;
+	struct tracepoint *tp;
+	bool registered;
+} points[] = {
+	[BIO_COMPLETE]	= { "block_bio_complete", on_bio_complete },
+	[RQ_COMPLETE]	= { "block_rq_complete", on_rq_complete },
+	[QUEUE_WORK]	= { "workqueue_queue_work", on_queue_work },
+	[EXECUTE_START]	= { "workqueue_execute_start", on_execute_start },
+	[EXECUTE_END]	= { "workqueue_execute_end", on_execute_end },
+	[SWITCH]	= { "sched_switch", on_switch },
+};
+
+bool probe_has_endio_trace(void)
+{
+	return points[BIO_COMPLETE].tp && points[RQ_COMPLETE].tp;
+}
+
+bool probe_has_work_trace(void)
+{
+	return points[QUEUE_WORK].tp && points[EXECUTE_START].tp;
+}
+
+/* Whether the deferral's worker ends this bio; learns its function if need be. */
+bool probe_in_deferral(bool deferred)
+{
+	unsigned int i = hash_ptr(current, WORKER_BITS);
+	work_func_t func;
+
+	if (!in_task() || !(current->flags & PF_WQ_WORKER))
+		return false;
+	func = workers[i].task == current ? workers[i].func : NULL;
+	if (deferred && func && !READ_ONCE(deferral))
+		WRITE_ONCE(deferral, func);
+	if (!func || func != READ_ONCE(deferral))
+		return false;
+	this_cpu_write(deferral_task, current);
+	return true;
+}
+
+void probe_worker_name(char *buffer, size_t size)
+{
+	work_func_t func = READ_ONCE(deferral);
+
+	snprintf(buffer, size, func ? "%ps" : "", func);
+}
+
+static void look_up(struct tracepoint *tp, void *data)
+{
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(points); i++)
+		if (!strcmp(tp->name, points[i].name))
+			points[i].tp = tp;
+}
+
+void probe_trace_init(void)
+{
+	for_each_kernel_tracepoint(look_up, NULL);
+}
+
+int probe_trace_start(struct probe_run *run)
+{
+	int i, err;
+
+	traced = run;
+	for (i = 0; i < ARRAY_SIZE(points); i++) {
+		if (!points[i].tp)
+			continue;
+		err = tracepoint_probe_register(points[i].tp, points[i].probe, NULL);
+		if (err) {
+			probe_trace_stop();
+			return err;
+		}
+		points[i].registered = true;
+	}
+	return 0;
+}
+
+void probe_trace_stop(void)
+{
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(points); i++) {
+		if (!points[i].registered)
+			continue;
+		tracepoint_probe_unregister(points[i].tp, points[i].probe, NULL);
+		points[i].registered = false;
+	}
+	tracepoint_synchronize_unregister();
+	traced = NULL;
+}
