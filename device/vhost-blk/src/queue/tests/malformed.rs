@@ -369,6 +369,35 @@ fn a_head_that_is_completed_but_not_shown_stops_the_ring_and_one_shown_is_taken_
 }
 
 #[test]
+fn showing_one_completion_does_not_free_the_head_of_another_request() {
+    let memory = memory();
+    let mut bench = Bench::new(&memory);
+    bench.header(FLUSH, 0);
+    let head = bench.submit(&[WHOLE_HEADER, STATUS_BYTE]);
+    bench.complete(Outcome::ok(0)).unwrap();
+    bench.make_available(head);
+    let _in_flight = bench.take();
+    bench.submit(&[WHOLE_HEADER, STATUS_BYTE]);
+    bench.complete(Outcome::ok(0)).unwrap();
+    bench.make_available(head);
+    assert_stopped(&mut bench, "a head in flight for the second time");
+}
+
+#[test]
+fn a_refused_request_has_no_buffers() {
+    let memory = memory();
+    let mut bench = Bench::new(&memory);
+    bench.header(IN, SECTORS);
+    bench.submit(&read_with((DATA, 512, WRITE)));
+    let Taken { token, request } = bench.take();
+    assert_eq!(request, Err(Status::IoError));
+    bench.queue.with_buffers(&token, |buffers| {
+        assert_eq!(buffers.len(), 0);
+        assert!(buffers.write(0, &[1]).is_err());
+    });
+}
+
+#[test]
 fn a_ring_that_guest_memory_does_not_have_stops_the_ring() {
     let memory = memory();
     let mut bench = Bench::new(&memory);

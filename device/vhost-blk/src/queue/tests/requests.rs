@@ -61,6 +61,18 @@ fn a_write_hands_its_data_to_the_store() {
 }
 
 #[test]
+fn no_more_is_counted_as_written_than_the_guest_gave_room_for() {
+    let memory = memory();
+    let mut bench = Bench::new(&memory);
+    for (kind, side, len) in [(IN, WRITE, 513), (OUT, 0, 1)] {
+        bench.header(kind, 0);
+        bench.submit(&[(HEADER, 16, 0), (DATA, 512, side), (STATUS, 1, WRITE)]);
+        bench.complete(Outcome::ok(4096)).unwrap();
+        assert_eq!(bench.last_used().1, len, "{kind}");
+    }
+}
+
+#[test]
 fn descriptors_may_cut_the_request_anywhere() {
     let layouts: &[(&str, &[Buffer])] = &[
         (
