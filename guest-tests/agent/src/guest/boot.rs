@@ -44,8 +44,9 @@ pub(crate) fn load_probe() -> Result<(), String> {
 /// Writes a line into the kernel's log, and so onto the console.
 pub(crate) fn log(line: &str) {
     if let Ok(mut kmsg) = OpenOptions::new().write(true).open("/dev/kmsg") {
-        // Level 5, "notice": shown whatever the console's level.
-        let _ = kmsg.write_all(format!("<5>{line}").as_bytes());
+        // Level 5, "notice": shown whatever the console's level. Without the newline
+        // the record stays open for a continuation and off the console.
+        let _ = kmsg.write_all(format!("<5>{line}\n").as_bytes());
     }
 }
 
