@@ -6,10 +6,10 @@ use super::bench::{ratio, tagged_in_task};
 use super::{Bench, Stop, fail};
 use crate::guest::probe::Run;
 
-const BIOS: u64 = 3_000;
+const BIOS: u64 = 4_000;
 
 /// Completions published together for one interrupt.
-const BATCHES: [u64; 5] = [1, 2, 8, 32, 128];
+const BATCHES: [u32; 5] = [1, 2, 8, 32, 128];
 
 pub(super) fn run(bench: &mut Bench) -> Result<(), Stop> {
     let disk = bench.prepare_hardirq()?;
@@ -20,7 +20,8 @@ pub(super) fn run(bench: &mut Bench) -> Result<(), Stop> {
         let before = bench.count_interrupts()?;
         let mut run = Run::new(&disk, bios);
         run.tag_every = 1;
-        run.depth = 128;
+        // No more in flight than come together: interrupts merge.
+        run.depth = batch;
         let summary = bench.run(&mut run)?;
         let delivered = bench.count_interrupts()?.delivered_since(&before);
         bench.measure(
@@ -47,7 +48,7 @@ pub(super) fn run(bench: &mut Bench) -> Result<(), Stop> {
 }
 
 /// Completions wait until there are `batch` of them, or 2 ms.
-fn scenario(batch: u64) -> String {
+fn scenario(batch: u32) -> String {
     match batch {
         1 => "interrupt = 'per-completion'".to_owned(),
         _ => format!(
