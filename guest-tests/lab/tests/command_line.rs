@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+//! The command line from outside: bad input ends at once with one clear
+//! message and the documented exit code, and leaves nothing behind.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use assert_cmd::Command;
+
+/// What a command that came to its end said.
+struct Ended {
+    code: i32,
+    stdout: String,
+    stderr: String,
+}
+
+/// Runs irqstorm in a folder of its own, with a cache of its own.
+fn irqstorm(folder: &Path, arguments: &[&str]) -> Ended {
+    let output = Command::cargo_bin("irqstorm")
+        .unwrap()
+        .args(arguments)
+        .current_dir(folder)
+        .env("XDG_CACHE_HOME", folder.join("cache"))
+        .env("XDG_RUNTIME_DIR", folder)
+        .env_remove("IRQSTORM_CONTROL")
+        .env_remove("IRQSTORM_ROOT")
+        .output()
+        .unwrap();
+    Ended {
+        code: output.status.code().unwrap(),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+/// A program that says it is a QEMU of this version.
+fn fake_qemu(folder: &Path, says: &str) -> String {
+    let path = folder.join("qemu");
+    fs::write(&path, format!("#!/bin/sh\necho '{says}'\n")).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    path.display().to_string()
+}
+
+/// Refused with this code in one message that has these words, and with no
+/// results, no cache and no sockets made.
+fn refused(arguments: &[&str], code: i32, words: &[&str]) {
+    let folder = tempfile::tempdir().unwrap();
+    let ended = irqstorm(folder.path(), arguments);
+    assert_eq!(ended.code, code, "{arguments:?}: {}", ended.stderr);
+    for word in words {
+        assert!(
+            ended.stderr.contains(word),
+            "no '{word}' in: {}",
+            ended.stderr
+        );
+    }
+    assert_eq!(ended.stdout, "", "{arguments:?}");
+    let left: Vec<_> = fs::read_dir(folder.path()).unwrap().collect();
+    assert!(left.is_empty(), "{arguments:?} left {left:?}");
+}
+
+#[test]
+fn unknown_names_are_answered_with_what_there_is() {
+    refused(&["run", "--kernel", "9.9"], 2, &["'9.9'", "7.2+v4", "7.3"]);
+    refused(
+        &["run", "--test", "nosuch"],
+        2,
+        &["'nosuch'", "task-context"],
+    );
+    refused(
+        &["run", "--scenario", "nosuch"],
+        2,
+        &["'nosuch'", "default-storm"],
+    );
+    refused(&["kernel", "path", "9.9"], 2, &["'9.9'", "7.2+v4"]);
+}
+
+#[test]
+fn values_that_cannot_be_are_refused_with_what_can() {
+    refused(&["run", "--cpus", "0"], 2, &["--cpus", "1..=64"]);
+    refused(&["run", "--memory", "512"], 2, &["--memory", "512M"]);
+    refused(&["run", "--accel", "hvf"], 2, &["auto", "kvm", "tcg"]);
+    refused(&["run", "--seed=-1"], 2, &["--seed", "-1"]);
+    refused(&["frobnicate"], 2, &["frobnicate"]);
+    let expected = [
+        "run",
+        "--test",
+        "task-context",
+        "--expect-fail",
+        "exactly-once",
+    ];
+    refused(&expected, 2, &["exactly-once", "--test"]);
+}
+
+#[test]
+fn a_scenarios_wrong_key_and_value_are_named_with_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("my.toml");
+    let name = file.display().to_string();
+    for (text, words) in [
+        ("latencies = 3\n", ["my.toml", "latencies", "latency"]),
+        (
+            "[[storm]]\nrate = '1kHz'\nburst = 0\n",
+            ["my.toml", "storm[0].burst", "1 to"],
+        ),
+        ("latency = { fixed = 80 }\n", ["my.toml", "unit", "latency"]),
+    ] {
+        fs::write(&file, text).unwrap();
+        refused(&["run", "--scenario", &name], 2, &words);
+    }
+}
+
+#[test]
+fn a_kernel_that_is_none_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("bzImage");
+    fs::write(&file, "text").unwrap();
+    refused(
+        &["run", "--kernel", &file.display().to_string()],
+        2,
+        &["bzImage"],
+    );
+    let missing = folder.path().join("missing/bzImage");
+    refused(
+        &["run", "--kernel", &missing.display().to_string()],
+        2,
+        &["missing/bzImage"],
+    );
+    refused(
+        &["run", "--kernel", &folder.path().display().to_string()],
+        2,
+        &["Makefile"],
+    );
+}
+
+#[test]
+fn a_qemu_that_is_missing_too_old_or_none_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    refused(
+        &["run", "--qemu", "/nonexistent/qemu"],
+        3,
+        &["/nonexistent/qemu", "irqstorm setup"],
+    );
+    let old = fake_qemu(folder.path(), "QEMU emulator version 6.2.0");
+    refused(&["run", "--qemu", &old], 3, &["6.2", "7.2", "--qemu"]);
+    refused(
+        &["run", "--qemu", "/bin/true"],
+        3,
+        &["/bin/true", "no QEMU"],
+    );
+}
+
+#[test]
+fn a_foreign_checkout_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = Command::cargo_bin("irqstorm")
+        .unwrap()
+        .arg("list")
+        .env("IRQSTORM_ROOT", folder.path())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("IRQSTORM_ROOT"));
+}
+
+#[test]
+fn ctl_without_a_device_says_what_to_start() {
+    refused(&["ctl", "status"], 2, &["irqstorm run", "--socket"]);
+    let words = ["/nonexistent.sock", "irqstorm run", "--control"];
+    refused(
+        &["ctl", "--socket", "/nonexistent.sock", "status"],
+        3,
+        &words,
+    );
+    refused(&["ctl", "fire", "queu=0"], 2, &["queu", "queue", "count"]);
+    refused(&["ctl", "storm", "maybe"], 2, &["start", "stop"]);
+}
+
+#[test]
+fn list_names_everything_in_json_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let ended = irqstorm(folder.path(), &["list", "--json"]);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    let lists: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
+    for (list, name) in [
+        ("kernels", "7.2+v4"),
+        ("kernels", "7.2+v4~never-defers"),
+        ("tests", "task-context"),
+        ("scenarios", "default-storm"),
+    ] {
+        let entries = lists[list].as_array().unwrap();
+        assert!(
+            entries.iter().any(|entry| entry["name"] == name),
+            "{list} {name}"
+        );
+    }
+}
+
+#[test]
+fn help_has_examples_and_exit_codes_and_completions_name_the_commands() {
+    let folder = tempfile::tempdir().unwrap();
+    for arguments in [["run", "--help"].as_slice(), &["--help"]] {
+        let ended = irqstorm(folder.path(), arguments);
+        assert_eq!(ended.code, 0);
+        for words in ["Examples:", "Exit codes:", "irqstorm run"] {
+            assert!(ended.stdout.contains(words), "{arguments:?} has no {words}");
+        }
+    }
+    let ended = irqstorm(folder.path(), &["completions", "bash"]);
+    assert!(ended.stdout.contains("expect-fail") && ended.stdout.contains("unhold"));
+}
+
+#[test]
+fn colours_stay_away_from_what_is_no_terminal() {
+    let folder = tempfile::tempdir().unwrap();
+    let ended = irqstorm(folder.path(), &["list"]);
+    assert!(!ended.stdout.contains('\u{1b}'), "{}", ended.stdout);
+}
