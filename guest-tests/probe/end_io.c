@@ -136,8 +136,8 @@ void probe_end_io(struct bio *bio)
 		return;
 	}
 	count_context(slot, context);
-	deferred = slot->endio_context != PROBE_NOWHERE &&
-		   slot->endio_context != PROBE_TASK && context == PROBE_TASK;
+	deferred = slot->endio_context != PROBE_NOWHERE && context == PROBE_TASK &&
+		   (slot->endio_context != PROBE_TASK || slot->endio_task != current);
 	if (deferred)
 		count_deferral(slot, ktime_get_ns());
 	if (probe_in_deferral(deferred)) {
@@ -158,7 +158,8 @@ void probe_end_io(struct bio *bio)
 	/* From here on the slot is its submitter's again. */
 	atomic_set_release(&slot->state, SLOT_FREE);
 	wake_up(&slot->submitter->wait);
-	if (atomic_dec_and_test(&run->in_flight))
+	/* Woken for each bio at depth 1, the waiter would be most of the switches. */
+	if (atomic_dec_and_test(&run->in_flight) && !atomic_read(&run->submitting))
 		wake_up(&run->wait);
 	probe_run_put(run);
 }

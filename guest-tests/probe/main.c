@@ -6,6 +6,7 @@
  * /dev/irqstorm_probe takes one run at a time. See irqstorm_probe.h.
  */
 #include <linux/capability.h>
+#include <linux/completion.h>
 #include <linux/cpu.h>
 #include <linux/fs.h>
 #include <linux/jiffies.h>
@@ -33,9 +34,11 @@ static struct work_struct block_work;
 static DEFINE_MUTEX(block_mutex);
 static unsigned long block_until;
 static bool block_stop;
+static DECLARE_COMPLETION(block_started);
 
 static void block_work_fn(struct work_struct *work)
 {
+	complete(&block_started);
 	while (!READ_ONCE(block_stop) && time_before(jiffies, block_until))
 		cpu_relax();
 }
@@ -57,12 +60,16 @@ static int block(const struct irqstorm_block *arg)
 	if (arg->ms) {
 		block_until = jiffies + msecs_to_jiffies(arg->ms);
 		WRITE_ONCE(block_stop, false);
+		reinit_completion(&block_started);
 		cpus_read_lock();
 		if (cpu_online(arg->cpu))
 			schedule_work_on(arg->cpu, &block_work);
 		else
 			err = -ENODEV;
 		cpus_read_unlock();
+		/* Not before it runs does it keep anything else from running. */
+		if (!err && !wait_for_completion_timeout(&block_started, 10 * HZ))
+			err = -ETIMEDOUT;
 	}
 	mutex_unlock(&block_mutex);
 	return err;
@@ -129,8 +136,21 @@ static long probe_ioctl(struct file *file, unsigned int command, unsigned long u
 	}
 }
 
+/* With whoever used the probe goes what it left. */
+static int probe_release(struct inode *inode, struct file *file)
+{
+	mutex_lock(&block_mutex);
+	unblock();
+	mutex_unlock(&block_mutex);
+	mutex_lock(&run_mutex);
+	probe_run_forget();
+	mutex_unlock(&run_mutex);
+	return 0;
+}
+
 static const struct file_operations probe_fops = {
 	.owner		= THIS_MODULE,
+	.release	= probe_release,
 	.unlocked_ioctl	= probe_ioctl,
 };
 

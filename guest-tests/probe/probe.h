@@ -47,6 +47,7 @@ struct probe_slot {
 	int tagged;
 	/* Written where bio_endio() is called. */
 	enum probe_context endio_context;
+	struct task_struct *endio_task;
 	int endio_cpu;
 	u64 endio_seq;
 	u64 endio_ns;
@@ -90,6 +91,7 @@ struct probe_run {
 /* run.c */
 int probe_run(struct irqstorm_run *arg);
 void probe_run_put(struct probe_run *run);
+void probe_run_forget(void);
 int probe_run_init(void);
 void probe_run_exit(void);
 

@@ -19,6 +19,12 @@
 /* All pages of a run together. */
 #define MAX_MEMORY	(256ULL << 20)
 
+/*
+ * The last run, kept until the next: a bio that is ended once more after its
+ * run is over finds its slot, instead of memory that is somebody else's.
+ */
+static struct probe_run *kept;
+
 /* Runs are freed here: the last bio may end where nothing can be freed. */
 static struct workqueue_struct *free_wq;
 
@@ -180,9 +186,12 @@ static void submit(struct probe_run *run, struct probe_slot *slot, u64 number)
 {
 	u32 sectors = run->arg.bytes / SECTOR_SIZE;
 	u64 pieces = run->arg.span_sectors / sectors;
+	/* Merged bios would share a request, and its context. */
+	blk_opf_t opf = REQ_NOMERGE |
+			(run->arg.op ? REQ_OP_WRITE | REQ_SYNC : REQ_OP_READ);
 	struct bio *bio = &slot->bio;
 
-	bio_reset(bio, run->bdev, run->arg.op ? REQ_OP_WRITE | REQ_SYNC : REQ_OP_READ);
+	bio_reset(bio, run->bdev, opf);
 	slot->sector = run->arg.first_sector + (number % pieces) * sectors;
 	bio->bi_iter.bi_sector = slot->sector;
 	bio->bi_end_io = probe_end_io;
@@ -322,13 +331,23 @@ int probe_run(struct irqstorm_run *arg)
 		start = ktime_get_ns();
 		start_submitters(run);
 		err = wait_for_bios(run);
-		probe_trace_stop();
 		memset(&arg->summary, 0, sizeof(arg->summary));
-		sum_up(run, &arg->summary);
 		arg->summary.elapsed_ns = ktime_get_ns() - start;
+		probe_trace_stop();
+		sum_up(run, &arg->summary);
 	}
-	probe_run_put(run);
+	swap(kept, run);
+	if (run)
+		probe_run_put(run);
 	return err;
+}
+
+/* Lets go of the last run, which holds the module. */
+void probe_run_forget(void)
+{
+	if (kept)
+		probe_run_put(kept);
+	kept = NULL;
 }
 
 int probe_run_init(void)

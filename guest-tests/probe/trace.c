@@ -5,7 +5,6 @@
  * by name, so that a kernel without one costs that figure and no more.
  */
 #include <linux/blk-mq.h>
-#include <linux/hash.h>
 #include <linux/kallsyms.h>
 #include <linux/ktime.h>
 #include <linux/sched.h>
@@ -22,16 +21,6 @@ static work_func_t deferral;
 
 /* The task that last ended deferred bios on each CPU. */
 static DEFINE_PER_CPU(struct task_struct *, deferral_task);
-
-/*
- * The function that each worker executes, by task. Two workers that share an
- * entry hide each other's function for a while, which costs a count.
- */
-#define WORKER_BITS	8
-static struct {
-	struct task_struct *task;
-	work_func_t func;
-} workers[1 << WORKER_BITS];
 
 enum probe_context probe_context(void)
 {
@@ -51,6 +40,7 @@ static void saw_endio(struct bio *bio)
 		return;
 	slot = container_of(bio, struct probe_slot, bio);
 	slot->endio_context = probe_context();
+	slot->endio_task = current;
 	slot->endio_ns = ktime_get_ns();
 	/* In hardirq, the context that counts, nothing comes in between. */
 	slot->endio_cpu = raw_smp_processor_id();
@@ -82,10 +72,6 @@ static void on_queue_work(void *data, int req_cpu, struct pool_workqueue *pwq,
 
 static void on_execute_start(void *data, struct work_struct *work)
 {
-	unsigned int i = hash_ptr(current, WORKER_BITS);
-
-	workers[i].task = current;
-	workers[i].func = work->func;
 	if (work->func != READ_ONCE(deferral))
 		return;
 	this_cpu_inc(traced->cpus->count.worker_runs);
@@ -141,12 +127,9 @@ bool probe_has_work_trace(void)
 /* Whether the deferral's worker ends this bio; learns its function if need be. */
 bool probe_in_deferral(bool deferred)
 {
-	unsigned int i = hash_ptr(current, WORKER_BITS);
-	work_func_t func;
+	struct work_struct *work = current_work();
+	work_func_t func = work ? work->func : NULL;
 
-	if (!in_task() || !(current->flags & PF_WQ_WORKER))
-		return false;
-	func = workers[i].task == current ? workers[i].func : NULL;
 	if (deferred && func && !READ_ONCE(deferral))
 		WRITE_ONCE(deferral, func);
 	if (!func || func != READ_ONCE(deferral))

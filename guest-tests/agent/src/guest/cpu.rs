@@ -19,3 +19,16 @@ pub(crate) fn set_online(cpu: u32, online: bool) -> io::Result<()> {
 pub(crate) fn can_go_offline(cpu: u32) -> bool {
     fs::exists(format!("/sys/devices/system/cpu/cpu{cpu}/online")).unwrap_or(false)
 }
+
+/// Whether the thread that takes a CPU down, `cpuhp/N`, is in a function of the
+/// kernel just now.
+pub(crate) fn waits_in(cpu: u32, function: &str) -> bool {
+    let name = format!("cpuhp/{cpu}");
+    let Ok(tasks) = fs::read_dir("/proc") else {
+        return false;
+    };
+    tasks.flatten().any(|task| {
+        let read = |file| fs::read_to_string(task.path().join(file)).unwrap_or_default();
+        read("comm").trim() == name && read("stack").contains(function)
+    })
+}

@@ -14,7 +14,7 @@ use irqstorm_agent::protocol::CONTROL_PORT;
 
 /// The device answers at once; a machine under emulation on a busy host does
 /// so within this.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// A connection to the device.
 pub(crate) struct Device {
@@ -38,7 +38,7 @@ impl Device {
         self.last_id += 1;
         let line = control::format_line(self.last_id, command).map_err(|e| e.to_string())?;
         let failed = |e: std::io::Error| format!("ask the device {line}: {e}");
-        self.lines.write(&line).map_err(failed)?;
+        self.lines.write(&line, PATIENCE).map_err(failed)?;
         loop {
             let answer = self.lines.read(Some(PATIENCE)).map_err(failed)?;
             // The greeting, and answers to whoever used the port before.

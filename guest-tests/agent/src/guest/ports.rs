@@ -58,10 +58,11 @@ impl Lines {
         }
     }
 
-    /// Writes a line.
-    pub(crate) fn write(&mut self, line: &str) -> io::Result<()> {
-        self.port.write_all(line.as_bytes())?;
-        self.port.write_all(b"\n")
+    /// Writes a line, within so long: a port without its host's end takes
+    /// nothing.
+    pub(crate) fn write(&mut self, line: &str, wait: Duration) -> io::Result<()> {
+        self.wait_for(PollFlags::OUT, Some(Instant::now() + wait))?;
+        self.port.write_all(format!("{line}\n").as_bytes())
     }
 
     /// The next line, waited for at most so long; `None` for ever.
@@ -78,18 +79,17 @@ impl Lines {
                     self.max
                 )));
             }
-            self.wait_readable(deadline)?;
+            self.wait_for(PollFlags::IN, deadline)?;
             let mut buffer = [0; 4096];
             match self.port.read(&mut buffer)? {
-                // The host's end is not connected (virtio_console.c,
-                // port_fops_read): it may come back.
-                0 => std::thread::sleep(Duration::from_millis(50)),
+                // virtio_console.c, port_fops_read(): the host's end is gone.
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
                 count => self.pending.extend_from_slice(&buffer[..count]),
             }
         }
     }
 
-    fn wait_readable(&self, deadline: Option<Instant>) -> io::Result<()> {
+    fn wait_for(&self, flags: PollFlags, deadline: Option<Instant>) -> io::Result<()> {
         let Some(deadline) = deadline else {
             return Ok(());
         };
@@ -98,7 +98,7 @@ impl Lines {
             tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
             tv_nsec: i64::from(left.subsec_nanos()),
         };
-        let mut fds = [PollFd::new(&self.port, PollFlags::IN)];
+        let mut fds = [PollFd::new(&self.port, flags)];
         match rustix::event::poll(&mut fds, Some(&timeout))? {
             0 => Err(io::ErrorKind::TimedOut.into()),
             _ => Ok(()),

@@ -52,18 +52,25 @@ pub(crate) fn serve() -> Result<(), String> {
         let line = lines
             .read(None)
             .map_err(|e| format!("listen to the lab: {e}"))?;
-        match serde_json::from_str(&line) {
-            Ok(ToAgent::Run { test, seed, params }) => {
+        let message = serde_json::from_str(&line).map_err(|e| {
+            let reason = format!("understand the lab's {line}: {e}");
+            reporter.say(&ToLab::Broken {
+                reason: reason.clone(),
+            });
+            reason
+        })?;
+        match message {
+            ToAgent::Run { test, seed, params } => {
                 start(&reporter, &bench, &running, test, seed, params);
             }
-            Ok(ToAgent::Dump) => dump(&reporter),
-            Ok(ToAgent::PowerOff) => boot::power_off(),
-            Err(e) => return Err(format!("understand the lab's {line}: {e}")),
+            ToAgent::Dump => dump(&reporter),
+            ToAgent::PowerOff => boot::power_off(),
         }
     }
 }
 
-/// A panic of a test's thread fails that test; one of this loop ends the guest.
+/// A panic anywhere in the agent is told to the lab and ends the guest: what it
+/// would say afterwards could not be believed.
 fn report_panics(reporter: Reporter) {
     std::panic::set_hook(Box::new(move |info| {
         boot::log(&format!("irqstorm: the agent panicked: {info}"));

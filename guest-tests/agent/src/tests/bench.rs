@@ -209,7 +209,24 @@ impl Bench {
             ));
         }
         disk::prepare(&disk).map_err(|e| format!("set up {}: {e}", disk.name))?;
+        self.learn_deferral(&disk)?;
         Ok(disk)
+    }
+
+    /// Lets the probe see a deferral once: it learns the worker's function from
+    /// the first, and counts completely from then on.
+    fn learn_deferral(&mut self, disk: &Disk) -> Result<(), Stop> {
+        if self
+            .hello
+            .probe
+            .as_ref()
+            .is_some_and(|probe| probe.has_flag)
+        {
+            let mut run = Run::new(disk, 64);
+            run.tag_every = 1;
+            self.run(&mut run)?;
+        }
+        Ok(())
     }
 
     /// Runs bios and sees that each ended, once and without an error.

@@ -8,7 +8,7 @@ use crate::guest::probe::{Run, Summary, VERIFY};
 
 /// Enough to meet a window of a few hundred instructions many times;
 /// `bios=1000000` for a night.
-const BIOS: u64 = 60_000;
+const BIOS: u64 = 100_000;
 
 const SHUFFLED_STORM: &str = "\
 latency = { uniform = { min = '0us', max = '400us' } }

@@ -2,12 +2,15 @@
 //! Row 13: bios that a CPU has deferred, and not yet ended, when it goes
 //! offline.
 //!
-//! The window is hit on purpose. The device holds the completions of one CPU's
-//! bios; the probe keeps that CPU's per-CPU workers busy, so that the deferral's
-//! work has to queue behind; the device lets the completions go, and the CPU is
-//! taken offline with the work still queued. The workqueue then runs the work
-//! on another CPU, and what the dead CPU's list held must still end, in task
-//! context.
+//! The window is hit on purpose, in two ways by turns. The device holds the
+//! completions of one CPU's bios. Then either the probe keeps that CPU's
+//! workers busy, the completions are let go, and the CPU is taken offline with
+//! the deferral's work still queued; or the CPU is taken offline first, and the
+//! completions are let go at the edge, when its workers are no longer its own
+//! and the block layer waits for its last requests (kernel/cpu.c goes through
+//! CPUHP_AP_WORKQUEUE_ONLINE before CPUHP_AP_BLK_MQ_ONLINE on the way down).
+//! Both times the work runs on another CPU, and what the dead CPU's list holds
+//! must still end, in task context.
 
 use std::fs;
 use std::thread;
@@ -19,7 +22,7 @@ use crate::guest::cpu;
 use crate::guest::probe::{Run, RunResult, Summary, TAGGED};
 use irqstorm_agent::protocol::figures;
 
-const ROUNDS: u32 = 5;
+const ROUNDS: u32 = 6;
 
 /// Bios deferred on the CPU in each round.
 const BIOS: u64 = 48;
@@ -49,11 +52,14 @@ pub(super) fn run(bench: &mut Bench) -> Result<(), Stop> {
         bench.progress(format!(
             "round {round}: CPU {victim} goes with bios deferred"
         ));
-        let outcome = one_round(bench, victim);
+        let edge = match round % 2 {
+            0 => behind_busy_workers,
+            _ => at_the_edge,
+        };
+        let outcome = one_round(bench, victim, edge);
         // Whatever came of it, the guest gets its CPU and its disk back.
         let _ = cpu::set_online(victim, true);
-        bench.device()?.hold(false)?;
-        bench.device()?.release_all()?;
+        let_go(bench)?;
         let result = outcome?;
         all_ended(&result)?;
         completed_in_hardirq(&result.summary, TAGGED)?;
@@ -74,7 +80,10 @@ pub(super) fn run(bench: &mut Bench) -> Result<(), Stop> {
     Ok(())
 }
 
-fn one_round(bench: &mut Bench, victim: u32) -> Result<RunResult, Stop> {
+/// Takes a CPU away while the device holds its bios.
+type Edge = fn(&mut Bench, u32) -> Result<(), Stop>;
+
+fn one_round(bench: &mut Bench, victim: u32, edge: Edge) -> Result<RunResult, Stop> {
     let probe = bench.probe()?;
     let mut run = Run::new(&bench.disk()?, BIOS);
     run.tag_every = 1;
@@ -85,11 +94,10 @@ fn one_round(bench: &mut Bench, victim: u32) -> Result<RunResult, Stop> {
         let probe = probe.clone();
         thread::spawn(move || probe.run(&mut run))
     };
-    let outcome = at_the_edge(bench, victim);
+    let outcome = wait_for_held(bench, BIOS).and_then(|()| edge(bench, victim));
     if outcome.is_err() {
         // The submitter waits for its bios: let them go.
-        bench.device()?.hold(false)?;
-        bench.device()?.release_all()?;
+        let_go(bench)?;
     }
     let freed = probe.block_workers(victim, 0);
     let result = match submitter.join() {
@@ -102,12 +110,10 @@ fn one_round(bench: &mut Bench, victim: u32) -> Result<RunResult, Stop> {
 }
 
 /// Has the bios deferred behind busy workers and takes the CPU away.
-fn at_the_edge(bench: &mut Bench, victim: u32) -> Result<(), Stop> {
-    wait_for_held(bench, BIOS)?;
+fn behind_busy_workers(bench: &mut Bench, victim: u32) -> Result<(), Stop> {
     bench.probe()?.block_workers(victim, BLOCK_MS)?;
     let before = bench.count_interrupts()?;
-    bench.device()?.hold(false)?;
-    bench.device()?.release_all()?;
+    let_go(bench)?;
     // Only when the interrupt has come are the bios on the CPU's list.
     let deadline = Instant::now() + Duration::from_secs(10);
     while bench.count_interrupts()?.delivered_since(&before) == 0 {
@@ -117,6 +123,39 @@ fn at_the_edge(bench: &mut Bench, victim: u32) -> Result<(), Stop> {
         thread::sleep(Duration::from_millis(5));
     }
     thread::sleep(Duration::from_millis(20));
+    offline(victim)
+}
+
+/// Takes the CPU away and lets the bios' completions go when the block layer
+/// waits for them.
+fn at_the_edge(bench: &mut Bench, victim: u32) -> Result<(), Stop> {
+    let going = thread::spawn(move || offline(victim));
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let mut seen = false;
+    while !seen && !going.is_finished() && Instant::now() < deadline {
+        seen = cpu::waits_in(victim, "blk_mq_hctx_notify_offline");
+        thread::sleep(Duration::from_millis(5));
+    }
+    let_go(bench)?;
+    match going.join() {
+        Ok(gone) => gone?,
+        Err(_) => return fail("the thread that takes the CPU offline panicked"),
+    }
+    if !seen {
+        return fail(format!(
+            "CPU {victim} went without waiting for its requests: the edge was missed"
+        ));
+    }
+    Ok(())
+}
+
+fn let_go(bench: &mut Bench) -> Result<(), Stop> {
+    bench.device()?.hold(false)?;
+    bench.device()?.release_all()?;
+    Ok(())
+}
+
+fn offline(victim: u32) -> Result<(), Stop> {
     cpu::set_online(victim, false)
         .map_err(|e| Stop::Fail(format!("take CPU {victim} offline: {e}")))
 }
