@@ -4,10 +4,17 @@
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, io_error};
+
+/// Names of folders that are being worked in begin so.
+const UNFINISHED: &str = ".new-";
+
+/// No build takes so long: what is older was left by a process that was killed.
+const ABANDONED: Duration = Duration::from_secs(24 * 3600);
 
 /// Names a product after everything that went into it.
 #[derive(Default)]
@@ -58,15 +65,56 @@ pub(crate) fn create_dir(path: &Path) -> Result<(), Error> {
     fs::create_dir_all(path).map_err(io_error("create folder", path))
 }
 
+/// A new folder in `parent` that vanishes with its owner.
+pub(crate) fn scratch(parent: &Path) -> Result<tempfile::TempDir, Error> {
+    create_dir(parent)?;
+    tempfile::Builder::new()
+        .prefix(UNFINISHED)
+        .tempdir_in(parent)
+        .map_err(io_error("create a folder in", parent))
+}
+
 /// A new folder beside `target`, on the same file system, that vanishes unless
-/// it is published.
+/// it is published. What killed processes left there goes first.
 pub(crate) fn staging(target: &Path) -> Result<tempfile::TempDir, Error> {
     let parent = target.parent().unwrap_or(Path::new("."));
     create_dir(parent)?;
-    tempfile::Builder::new()
-        .prefix(".new-")
-        .tempdir_in(parent)
-        .map_err(io_error("create a folder in", parent))
+    remove_unfinished(parent, ABANDONED)?;
+    scratch(parent)
+}
+
+/// Removes the folders that a killed process was working in, if they have not
+/// been touched for so long.
+pub(crate) fn remove_unfinished(parent: &Path, age: Duration) -> Result<(), Error> {
+    for entry in fs::read_dir(parent).map_err(io_error("list", parent))? {
+        let entry = entry.map_err(io_error("list", parent))?;
+        let name = entry.file_name();
+        if !name.as_encoded_bytes().starts_with(UNFINISHED.as_bytes()) {
+            continue;
+        }
+        let path = entry.path();
+        let touched = entry.metadata().and_then(|metadata| metadata.modified());
+        // One that another process has removed by now is as good.
+        if touched.is_ok_and(|time| time.elapsed().is_ok_and(|elapsed| elapsed >= age)) {
+            fs::remove_dir_all(&path).map_err(io_error("remove", &path))?;
+        }
+    }
+    Ok(())
+}
+
+/// Refuses at once what would fill the disk: `bytes` are needed at `folder`.
+pub(crate) fn require_space(folder: &Path, bytes: u64) -> Result<(), Error> {
+    let disk = rustix::fs::statvfs(folder)
+        .map_err(|errno| io_error("ask for the free space at", folder)(errno.into()))?;
+    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+    if free >= bytes {
+        return Ok(());
+    }
+    Err(Error::NoSpace {
+        folder: folder.to_owned(),
+        free_mib: free >> 20,
+        needed_mib: bytes >> 20,
+    })
 }
 
 /// Makes a finished folder appear at `target`, all at once. If another process
@@ -124,5 +172,87 @@ impl Lock {
             file.lock().map_err(io_error("lock", path))?;
         }
         Ok(Lock { _file: file })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(parts: &[(&str, &[u8])]) -> String {
+        let mut key = KeyBuilder::default();
+        for (label, bytes) in parts {
+            key.add(label, bytes);
+        }
+        key.finish()
+    }
+
+    #[test]
+    fn every_label_byte_and_border_changes_a_key() {
+        let one = key(&[("a", b"bc"), ("d", b"")]);
+        assert_eq!(one, key(&[("a", b"bc"), ("d", b"")]));
+        assert_eq!(one.len(), 16);
+        for other in [
+            key(&[("a", b"bx"), ("d", b"")]),
+            key(&[("x", b"bc"), ("d", b"")]),
+            key(&[("ab", b"c"), ("d", b"")]),
+            key(&[("a", b"bc")]),
+            key(&[("d", b""), ("a", b"bc")]),
+        ] {
+            assert_ne!(one, other);
+        }
+    }
+
+    #[test]
+    fn a_product_is_whole_or_absent() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("kernels/k");
+        let staged = staging(&target).unwrap();
+        fs::write(staged.path().join("bzImage"), "half").unwrap();
+        assert!(!target.exists());
+        drop(staged);
+        let staged = staging(&target).unwrap();
+        fs::write(staged.path().join("bzImage"), "whole").unwrap();
+        publish(staged, &target).unwrap();
+        let content = fs::read_to_string(target.join("bzImage")).unwrap();
+        assert_eq!(content, "whole");
+        assert_eq!(
+            fs::read_dir(folder.path().join("kernels")).unwrap().count(),
+            1
+        );
+    }
+
+    #[test]
+    fn the_second_to_publish_changes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("k");
+        let (first, second) = (staging(&target).unwrap(), staging(&target).unwrap());
+        for (staged, content) in [(first, "first"), (second, "second")] {
+            fs::write(staged.path().join("f"), content).unwrap();
+            publish(staged, &target).unwrap();
+        }
+        assert_eq!(fs::read_to_string(target.join("f")).unwrap(), "first");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn only_abandoned_work_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let keep = folder.path().join("kernel");
+        let work = folder.path().join(".new-x");
+        fs::create_dir(&keep).unwrap();
+        fs::create_dir(&work).unwrap();
+        remove_unfinished(folder.path(), ABANDONED).unwrap();
+        assert!(work.exists());
+        remove_unfinished(folder.path(), Duration::ZERO).unwrap();
+        assert!(!work.exists() && keep.exists());
+    }
+
+    #[test]
+    fn a_disk_too_small_is_refused_with_both_figures() {
+        let folder = tempfile::tempdir().unwrap();
+        require_space(folder.path(), 1).unwrap();
+        let error = require_space(folder.path(), u64::MAX).unwrap_err();
+        assert!(matches!(error, Error::NoSpace { .. }), "{error}");
     }
 }

@@ -52,7 +52,10 @@ pub enum Error {
         package: String,
     },
     /// A program that failed.
-    #[error("{what}: {program} ended with {status}; the last lines of {log} are:\n{tail}")]
+    #[error(
+        "{what}: {program} ended with {status}{}; the last lines of {log} are:\n{tail}",
+        full(tail)
+    )]
     Failed {
         /// What it was to do.
         what: String,
@@ -65,6 +68,27 @@ pub enum Error {
         /// The end of it.
         tail: String,
     },
+    /// A disk with too little room.
+    #[error(
+        "make room in {folder}: {needed_mib} MiB are needed and {free_mib} MiB are free; \
+         remove something, or set XDG_CACHE_HOME to a folder on a larger disk"
+    )]
+    NoSpace {
+        /// Where.
+        folder: PathBuf,
+        /// How much there is, in MiB.
+        free_mib: u64,
+        /// How much there must be, in MiB.
+        needed_mib: u64,
+    },
+    /// A place of sources that does not have what is asked of it.
+    #[error("find it in {place}: {reason}")]
+    Unavailable {
+        /// The place.
+        place: String,
+        /// Why it is not to be had.
+        reason: String,
+    },
     /// No place had the source.
     #[error(
         "get the source of Linux {version}:\n{tried}give a tree or tarball with IRQSTORM_LINUX_SOURCE"
@@ -75,11 +99,13 @@ pub enum Error {
         /// One line for each place.
         tried: String,
     },
-    /// A file that is not what its checksum says.
-    #[error("check {path}: its sha256 is {found}, not {expected}; it was removed, try again")]
+    /// A download that is not what its checksum says.
+    #[error(
+        "check {url}: its sha256 is {found}, not {expected}; nothing of it was kept, try again"
+    )]
     Checksum {
-        /// The file.
-        path: PathBuf,
+        /// Where it came from.
+        url: String,
         /// What it should be.
         expected: String,
         /// What it is.
@@ -123,6 +149,14 @@ fn hint(source: &io::Error) -> &'static str {
         }
         io::ErrorKind::PermissionDenied => "; set XDG_CACHE_HOME to a folder of yours",
         _ => "",
+    }
+}
+
+/// The way out where a program found the disk full.
+fn full(tail: &str) -> &'static str {
+    match tail.contains("No space left on device") {
+        true => " on a full disk: make room, or set XDG_CACHE_HOME",
+        false => "",
     }
 }
 

@@ -3,11 +3,69 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
+use crate::cache::{self, KeyBuilder};
+use crate::command::{output_of, run_logged};
 use crate::error::{Error, io_error};
+use crate::kernel::make_in;
+use crate::progress::Progress;
+use crate::spec::KernelSpec;
+use crate::tree::Tree;
+
+/// What the objects of one configuration take, in bytes.
+const BUILD_SPACE: u64 = 800 << 20;
+
+/// In a folder of objects: its configuration is whole and was checked.
+const CONFIGURED: &str = ".irqstorm-configured";
+
+/// The folder of a kernel's objects, configured if that has not been done.
+/// Kernels that differ in patches alone share one.
+pub(crate) fn configure(
+    spec: &KernelSpec,
+    tree: &Tree,
+    progress: &mut dyn Progress,
+) -> Result<PathBuf, Error> {
+    let fragment = read_fragments(&spec.config)?;
+    let mut key = KeyBuilder::default();
+    key.add("compiler", compiler()?.as_bytes());
+    key.add("fragments", fragment.as_bytes());
+    let build = tree.build_dir(&key.finish());
+    if build.join(CONFIGURED).is_file() {
+        return Ok(build);
+    }
+    cache::create_dir(&build)?;
+    cache::require_space(&build, BUILD_SPACE)?;
+    progress.begin(&format!("configure Linux {}", spec.version), None);
+    let log = build.join("config.log");
+    let run = |target: &str| {
+        let mut make = make_in(tree, &build);
+        run_logged("configure", make.arg(target), &log, |_| ())
+    };
+    run("tinyconfig")?;
+    let config = build.join(".config");
+    let mut text = fs::read_to_string(&config).map_err(io_error("read", &config))?;
+    text.push_str(&fragment);
+    fs::write(&config, text).map_err(io_error("write", &config))?;
+    run("olddefconfig")?;
+    let lost = lost_options(&fragment, &config)?;
+    if !lost.is_empty() {
+        return Err(Error::LostOptions {
+            version: spec.version.clone(),
+            lost: lost.join(", "),
+        });
+    }
+    cache::write_whole(&build.join(CONFIGURED), b"")?;
+    Ok(build)
+}
+
+/// The compiler's version, on which a configuration depends.
+pub(crate) fn compiler() -> Result<String, Error> {
+    output_of(Command::new("gcc").arg("--version"))
+}
 
 /// The fragments of a kernel, read into one text.
-pub(crate) fn read_fragments(fragments: &[PathBuf]) -> Result<String, Error> {
+fn read_fragments(fragments: &[PathBuf]) -> Result<String, Error> {
     let mut text = String::new();
     for fragment in fragments {
         text += &fs::read_to_string(fragment).map_err(io_error("read", fragment))?;
@@ -18,7 +76,7 @@ pub(crate) fn read_fragments(fragments: &[PathBuf]) -> Result<String, Error> {
 
 /// The options that a fragment asks for and a finished configuration does not
 /// have. The last word of a fragment on an option counts; `=n` asks for absence.
-pub(crate) fn lost_options(fragment: &str, config: &Path) -> Result<Vec<String>, Error> {
+fn lost_options(fragment: &str, config: &Path) -> Result<Vec<String>, Error> {
     let config = fs::read_to_string(config).map_err(io_error("read", config))?;
     let mut wanted = std::collections::BTreeMap::new();
     for line in fragment.lines() {

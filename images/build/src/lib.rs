@@ -8,6 +8,7 @@
 //! happens beside it and is moved in when it is done.
 
 mod cache;
+mod choice;
 mod command;
 mod error;
 mod initramfs;
@@ -23,28 +24,35 @@ mod tree;
 use std::path::{Path, PathBuf};
 
 pub use cache::default_dir;
+pub use choice::KernelChoice;
 pub use error::Error;
 pub use initramfs::InitramfsFile;
-pub use kernel::{BuiltKernel, KernelChoice, ModuleTree};
+pub use kernel::{BuiltKernel, ModuleTree};
 pub use packages::{HOST_PACKAGES, HostPackage, is_present, missing};
 pub use probe::MODULE;
 pub use progress::{Progress, Silent};
 pub use source::{KERNEL_ORG, LOCAL_SOURCE};
 pub use spec::KernelSpec;
 
+use source::Sources;
+
 /// The kernels of one repository and the cache that they are built into.
 #[derive(Clone, Debug)]
 pub struct Images {
     cache_dir: PathBuf,
     kernels: PathBuf,
+    sources: Sources,
 }
 
 impl Images {
-    /// The kernels under `repository`/images/kernels, built into `cache_dir`.
+    /// The kernels under `repository`/images/kernels, built into `cache_dir`
+    /// from sources that the environment may name: see [`LOCAL_SOURCE`] and
+    /// [`KERNEL_ORG`].
     pub fn new(cache_dir: &Path, repository: &Path) -> Images {
         Images {
             cache_dir: cache_dir.to_owned(),
             kernels: repository.join("images/kernels"),
+            sources: Sources::from_environment(),
         }
     }
 
@@ -55,7 +63,7 @@ impl Images {
 
     /// Makes sense of a name, a built tree's path or an image's.
     pub fn resolve(&self, argument: &str) -> Result<KernelChoice, Error> {
-        kernel::resolve(&self.list()?, argument)
+        choice::resolve(&self.list()?, argument)
     }
 
     /// The kernel ready to boot, built if that has not been done. A first
@@ -65,7 +73,7 @@ impl Images {
         choice: &KernelChoice,
         progress: &mut dyn Progress,
     ) -> Result<BuiltKernel, Error> {
-        kernel::build(&self.cache_dir, choice, progress)
+        kernel::build(self, choice, progress)
     }
 
     /// The probe whose sources are in `sources`, built against a kernel.
@@ -75,7 +83,7 @@ impl Images {
         sources: &Path,
         progress: &mut dyn Progress,
     ) -> Result<PathBuf, Error> {
-        probe::build(&self.cache_dir, kernel, sources, progress)
+        probe::build(self, kernel, sources, progress)
     }
 
     /// An initramfs of these files.

@@ -19,6 +19,8 @@ const fn needs(provides: &'static str, package: &'static str) -> HostPackage {
 /// Everything that building a kernel, the probe and an initramfs takes.
 pub const HOST_PACKAGES: &[HostPackage] = &[
     needs("gcc", "gcc"),
+    // Recommended by gcc only, and needed by everything.
+    needs("/usr/include/stdio.h", "libc6-dev"),
     needs("make", "make"),
     needs("flex", "flex"),
     needs("bison", "bison"),
@@ -28,7 +30,7 @@ pub const HOST_PACKAGES: &[HostPackage] = &[
     needs("xz", "xz-utils"),
     needs("tar", "tar"),
     needs("dpkg-deb", "dpkg"),
-    needs("cpio", "cpio"),
+    needs("curl", "curl"),
     needs("/usr/include/libelf.h", "libelf-dev"),
     needs("/usr/include/openssl/opensslv.h", "libssl-dev"),
 ];

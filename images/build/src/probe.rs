@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::Images;
 use crate::cache::{self, KeyBuilder};
 use crate::command::run_logged;
 use crate::error::{Error, io_error};
@@ -17,7 +18,7 @@ pub const MODULE: &str = "irqstorm_probe.ko";
 
 /// Builds the module whose sources are in `sources` against a kernel.
 pub(crate) fn build(
-    cache_dir: &Path,
+    images: &Images,
     kernel: &BuiltKernel,
     sources: &Path,
     progress: &mut dyn Progress,
@@ -28,7 +29,9 @@ pub(crate) fn build(
     for file in &files {
         key.add_file(file)?;
     }
-    let product = cache_dir.join("probes").join(key.finish());
+    let probes = images.cache_dir.join("probes");
+    let key = key.finish();
+    let product = probes.join(&key);
     let module = product.join(MODULE);
     if module.is_file() {
         return Ok(module);
@@ -38,7 +41,9 @@ pub(crate) fn build(
         let copy = staged.path().join(file.file_name().unwrap_or_default());
         fs::copy(file, copy).map_err(io_error("copy", file))?;
     }
-    make(cache_dir, kernel, staged.path(), progress)?;
+    // Not in the product's folder, which vanishes with a failed build.
+    let log = probes.join(format!("{key}.log"));
+    make(images, kernel, staged.path(), &log, progress)?;
     cache::publish(staged, &product)?;
     Ok(module)
 }
@@ -62,13 +67,16 @@ fn source_files(folder: &Path) -> Result<Vec<PathBuf>, Error> {
 }
 
 fn make(
-    cache_dir: &Path,
+    images: &Images,
     kernel: &BuiltKernel,
     folder: &Path,
+    log: &Path,
     progress: &mut dyn Progress,
 ) -> Result<(), Error> {
     let stage = format!("build the probe for {}", kernel.name);
-    let mut command = match &kernel.modules {
+    // Held until the module is built.
+    let tree;
+    let mut make = match &kernel.modules {
         ModuleTree::None => {
             return Err(Error::NoModule {
                 kernel: kernel.name.clone(),
@@ -76,42 +84,110 @@ fn make(
             });
         }
         ModuleTree::Foreign(tree) => {
-            let mut make = Command::new("make");
-            make.arg("-C").arg(tree).env("LC_ALL", "C");
-            make
+            progress.begin(&stage, None);
+            make_in_foreign(tree, kernel)?
         }
         ModuleTree::Cached(spec) => {
-            let tree = Tree::open(cache_dir, &spec.version, progress)?;
+            tree = Tree::open(&images.cache_dir, &images.sources, &spec.version, progress)?;
             let build = kernel::prepare(spec, &tree, progress)?;
-            // The objects' folder may be in the state of another kernel of the
-            // same configuration: bring its symbols up to this one.
             progress.begin(&stage, None);
-            let mut sync = kernel::make_in(&tree, &build);
-            let log = build.join("sync.log");
-            run_logged(&stage, sync.args(["bzImage", "modules"]), &log, |_| ())?;
-            let mut make = kernel::make_in(&tree, &build);
-            make.arg(format!("M={}", folder.display()));
-            let log = folder.join("build.log");
-            return finish(&stage, make.arg("modules"), &log, folder, &build);
+            // The objects may be those of another kernel of the same
+            // configuration: bring the symbols up to this one.
+            let mut symbols = kernel::make_in(&tree, &build);
+            run_logged(&stage, symbols.args(["vmlinux", "modules"]), log, |_| ())?;
+            kernel::make_in(&tree, &build)
         }
     };
-    progress.begin(&stage, None);
-    let log = folder.join("build.log");
-    command.arg(format!("M={}", folder.display()));
-    finish(&stage, command.arg("modules"), &log, folder, folder)
+    make.arg(format!("M={}", folder.display())).arg("modules");
+    run_logged(&stage, &mut make, log, |_| ())
 }
 
-fn finish(
-    stage: &str,
-    command: &mut Command,
-    log: &Path,
-    folder: &Path,
-    keep_log_in: &Path,
-) -> Result<(), Error> {
-    let outcome = run_logged(stage, command, log, |_| ());
-    if outcome.is_err() && keep_log_in != folder {
-        let kept = keep_log_in.join("probe.log");
-        fs::copy(log, &kept).map_err(io_error("copy", log))?;
+/// make(1) on a tree of the user's, with the compiler that it was built with.
+fn make_in_foreign(tree: &Path, kernel: &BuiltKernel) -> Result<Command, Error> {
+    let mut make = Command::new("make");
+    make.arg("-C").arg(tree).env("LC_ALL", "C");
+    make.env_remove("MAKEFLAGS").env_remove("MAKELEVEL");
+    if let Some(config) = &kernel.config {
+        let text = fs::read_to_string(config).map_err(io_error("read", config))?;
+        if text.lines().any(|line| line == "CONFIG_CC_IS_CLANG=y") {
+            make.arg("LLVM=1");
+        }
     }
-    outcome
+    Ok(make)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::progress::Silent;
+
+    /// A tree whose make "builds" a module and notes that it did.
+    const MAKEFILE: &str =
+        "modules:\n\tcat $(M)/main.c > $(M)/irqstorm_probe.ko\n\techo built >> count\n";
+
+    fn foreign(tree: &Path, modules: ModuleTree) -> BuiltKernel {
+        BuiltKernel {
+            name: "tree".into(),
+            key: "key".into(),
+            bzimage: tree.join("bzImage"),
+            config: None,
+            release: None,
+            origin: String::new(),
+            has_flag: None,
+            modules,
+        }
+    }
+
+    #[test]
+    fn the_probe_is_built_again_when_its_sources_change_and_only_then() {
+        let folder = tempfile::tempdir().unwrap();
+        let (tree, sources) = (folder.path().join("tree"), folder.path().join("probe"));
+        fs::create_dir(&tree).unwrap();
+        fs::create_dir(&sources).unwrap();
+        fs::write(tree.join("Makefile"), MAKEFILE).unwrap();
+        fs::write(sources.join("main.c"), "one").unwrap();
+        fs::write(sources.join("left.mod.c"), "of an earlier build").unwrap();
+        let images = Images::new(&folder.path().join("cache"), folder.path());
+        let kernel = foreign(&tree, ModuleTree::Foreign(tree.clone()));
+        let build = || images.build_probe(&kernel, &sources, &mut Silent).unwrap();
+        let first = build();
+        assert_eq!(fs::read_to_string(&first).unwrap(), "one");
+        assert!(!first.with_file_name("left.mod.c").exists());
+        assert_eq!(build(), first);
+        fs::write(sources.join("main.c"), "two").unwrap();
+        assert_ne!(build(), first);
+        let built = fs::read_to_string(tree.join("count")).unwrap();
+        assert_eq!(built.lines().count(), 2);
+    }
+
+    #[test]
+    fn a_probe_that_does_not_compile_leaves_its_log_and_no_module() {
+        let folder = tempfile::tempdir().unwrap();
+        let (tree, sources) = (folder.path().join("tree"), folder.path().join("probe"));
+        fs::create_dir(&tree).unwrap();
+        fs::create_dir(&sources).unwrap();
+        fs::write(tree.join("Makefile"), "modules:\n\tfalse main.c\n").unwrap();
+        let cache = folder.path().join("cache");
+        let images = Images::new(&cache, folder.path());
+        let kernel = foreign(&tree, ModuleTree::Foreign(tree.clone()));
+        let error = images
+            .build_probe(&kernel, &sources, &mut Silent)
+            .unwrap_err();
+        let Error::Failed { log, .. } = error else {
+            panic!("{error}");
+        };
+        assert!(fs::read_to_string(log).unwrap().contains("false main.c"));
+        assert_eq!(fs::read_dir(cache.join("probes")).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn an_image_alone_gets_no_probe_and_says_why() {
+        let folder = tempfile::tempdir().unwrap();
+        let images = Images::new(folder.path(), folder.path());
+        let kernel = foreign(folder.path(), ModuleTree::None);
+        let error = images
+            .build_probe(&kernel, folder.path(), &mut Silent)
+            .unwrap_err();
+        assert!(error.to_string().contains("no headers"), "{error}");
+    }
 }

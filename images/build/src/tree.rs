@@ -19,11 +19,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use crate::cache::{self, Lock};
 use crate::error::{Error, io_error};
 use crate::progress::Progress;
-use crate::source;
+use crate::source::Sources;
+
+/// What a source tree takes with what it is unpacked from, in bytes.
+const SOURCE_SPACE: u64 = 2_500 << 20;
 
 /// The source tree of one version, held by this process.
 pub(crate) struct Tree {
@@ -34,23 +38,41 @@ pub(crate) struct Tree {
 }
 
 impl Tree {
+    /// Where the source of a version came from, if it is there: the tree is
+    /// not held, since that never changes.
+    pub(crate) fn known_origin(
+        cache_dir: &Path,
+        sources: &Sources,
+        version: &str,
+    ) -> Result<Option<String>, Error> {
+        let folder = cache_dir.join("linux").join(sources.folder_name(version)?);
+        if !folder.join("source").is_dir() {
+            return Ok(None);
+        }
+        let origin = read_optional(&folder.join("origin"))?;
+        Ok(origin.map(|origin| String::from_utf8_lossy(&origin).into_owned()))
+    }
+
     /// The tree of a version, fetched if it is not there.
     pub(crate) fn open(
         cache_dir: &Path,
+        sources: &Sources,
         version: &str,
         progress: &mut dyn Progress,
     ) -> Result<Tree, Error> {
-        let folder = cache_dir.join("linux").join(version);
+        let folder = cache_dir.join("linux").join(sources.folder_name(version)?);
         let lock = Lock::take(&folder.join("lock"), || {
             progress.begin(&format!("wait for another build of Linux {version}"), None);
         })?;
-        remove_leftovers(&folder)?;
+        // Nobody else works here.
+        cache::remove_unfinished(&folder, Duration::ZERO)?;
         let source = folder.join("source");
         let origin_file = folder.join("origin");
         if !source.is_dir() {
+            cache::require_space(&folder, SOURCE_SPACE)?;
             let staged = cache::staging(&source)?;
             let log = folder.join("fetch.log");
-            let origin = source::fetch(version, staged.path(), &log, progress)?;
+            let origin = sources.fetch(version, staged.path(), &log, progress)?;
             cache::write_whole(&origin_file, origin.as_bytes())?;
             cache::publish(staged, &source)?;
         }
@@ -209,25 +231,6 @@ fn put(path: &Path, content: Option<&[u8]>) -> Result<(), Error> {
     }
 }
 
-/// Folders that a killed process has left half full.
-fn remove_leftovers(folder: &Path) -> Result<(), Error> {
-    for entry in fs::read_dir(folder).map_err(io_error("list", folder))? {
-        let path = entry.map_err(io_error("list", folder))?.path();
-        let name = path
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        if [".new-", ".deb-", ".get-"]
-            .iter()
-            .any(|prefix| name.starts_with(prefix))
-        {
-            fs::remove_dir_all(&path).map_err(io_error("remove", &path))?;
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -241,7 +244,15 @@ mod tests {
         fs::write(source.join("bio.c"), ORIGINAL).unwrap();
         fs::write(source.join("other.c"), ORIGINAL).unwrap();
         fs::write(folder.join("linux/9.9/origin"), "test").unwrap();
-        Tree::open(folder, "9.9", &mut Silent).unwrap()
+        open(folder)
+    }
+
+    fn open(folder: &Path) -> Tree {
+        let sources = Sources {
+            local: None,
+            kernel_org: "http://127.0.0.1:1".into(),
+        };
+        Tree::open(folder, &sources, "9.9", &mut Silent).unwrap()
     }
 
     fn patch(folder: &Path, name: &str, file: &str, from: &str, to: &str) -> PathBuf {
@@ -297,6 +308,29 @@ mod tests {
         );
         assert_eq!(content(&tree, "bio.c"), ORIGINAL);
         assert_eq!(content(&tree, "other.c"), ORIGINAL);
+    }
+
+    #[test]
+    fn a_switch_that_was_cut_short_is_put_right_by_the_next() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = tree(folder.path());
+        let both = [
+            patch(folder.path(), "a.patch", "bio.c", "two", "2"),
+            patch(folder.path(), "b.patch", "other.c", "two", "2"),
+        ];
+        first.switch_to(&both).unwrap();
+        // As if killed between the first file and the second, and in the midst
+        // of a fetch.
+        fs::write(first.source().join("block/bio.c"), ORIGINAL).unwrap();
+        let unfinished = folder.path().join("linux/9.9/.new-killed");
+        fs::create_dir(&unfinished).unwrap();
+        drop(first);
+        let second = open(folder.path());
+        assert!(!unfinished.exists());
+        second.switch_to(&both).unwrap();
+        assert_eq!(content(&second, "bio.c"), "one\n2\nthree\n");
+        second.switch_to(&[]).unwrap();
+        assert_eq!(content(&second, "other.c"), ORIGINAL);
     }
 
     #[test]
