@@ -3,8 +3,10 @@
 //! this one goes on listening.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -167,34 +169,44 @@ fn dump(reporter: &Reporter) {
     });
 }
 
-/// The tasks in uninterruptible sleep, "D" in /proc/PID/stat.
+/// The tasks in uninterruptible sleep, threads of processes included.
 fn blocked_tasks() -> io::Result<Vec<BlockedTask>> {
     let mut blocked = Vec::new();
-    for entry in fs::read_dir("/proc")?.flatten() {
-        let Some(pid) = entry
-            .file_name()
-            .to_str()
-            .and_then(|name| name.parse::<u32>().ok())
-        else {
-            continue;
-        };
-        let stat = fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
-        let Some((head, tail)) = stat.rsplit_once(')') else {
-            continue;
-        };
-        if !tail.trim_start().starts_with('D') {
-            continue;
+    for process in numbered(Path::new("/proc"))? {
+        // One that has gone meanwhile is not blocked.
+        for task in numbered(&process.join("task")).unwrap_or_default() {
+            blocked.extend(blocked_task(&task));
         }
-        let read = |name| fs::read_to_string(entry.path().join(name)).ok();
-        let stack = read("stack").filter(|text| !text.trim().is_empty());
-        blocked.push(BlockedTask {
-            pid,
-            name: head
-                .split_once('(')
-                .map(|(_, name)| name.to_owned())
-                .unwrap_or_default(),
-            stack: stack.or_else(|| read("wchan")).unwrap_or_default(),
-        });
     }
     Ok(blocked)
+}
+
+/// The entries of a folder of /proc that are named by a pid.
+fn numbered(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let is_pid = |name: &OsStr| {
+        name.to_str()
+            .is_some_and(|name| name.parse::<u32>().is_ok())
+    };
+    let entries = fs::read_dir(folder)?.flatten();
+    Ok(entries
+        .filter(|entry| is_pid(&entry.file_name()))
+        .map(|entry| entry.path())
+        .collect())
+}
+
+/// The task of a folder, if its state in `stat` is "D" (proc_pid_stat(5)).
+fn blocked_task(folder: &Path) -> Option<BlockedTask> {
+    let stat = fs::read_to_string(folder.join("stat")).ok()?;
+    let (head, tail) = stat.rsplit_once(')')?;
+    let (pid, name) = head.split_once('(')?;
+    if !tail.trim_start().starts_with('D') {
+        return None;
+    }
+    let read = |name| fs::read_to_string(folder.join(name)).ok();
+    let stack = read("stack").filter(|text| !text.trim().is_empty());
+    Some(BlockedTask {
+        pid: pid.trim().parse().ok()?,
+        name: name.to_owned(),
+        stack: stack.or_else(|| read("wchan")).unwrap_or_default(),
+    })
 }
