@@ -24,8 +24,8 @@ const POLL: Duration = Duration::from_millis(50);
 /// A guest that was told to power off does so within this.
 const POWER_OFF_LIMIT: Duration = Duration::from_secs(20);
 
-/// The console says what it has to say about blocked tasks within this.
-const SYSRQ_LIMIT: Duration = Duration::from_secs(5);
+/// The console has said what it has to say about a panic within this.
+const PANIC_LIMIT: Duration = Duration::from_secs(5);
 
 /// Where a guest's outputs go.
 #[derive(Clone, Debug)]
@@ -124,10 +124,8 @@ impl Guest {
         if let Ok(mut monitor) = Qmp::connect(&self.channels.monitor)
             && monitor.send_break().is_ok()
             && let Some(input) = &mut self.channels.console_input
-            && input.write_all(b"w").and_then(|()| input.flush()).is_ok()
         {
-            let console = &self.channels.outputs.console;
-            console.wait_for_quiet(SYSRQ_LIMIT / 5, SYSRQ_LIMIT);
+            let _ = input.write_all(b"w").and_then(|()| input.flush());
         }
     }
 
@@ -207,7 +205,7 @@ impl Channels {
             if self.outputs.console.panicked() {
                 // What it has to say about it comes after the first line.
                 let console = &self.outputs.console;
-                console.wait_for_quiet(SYSRQ_LIMIT / 5, SYSRQ_LIMIT);
+                console.wait_for_quiet(PANIC_LIMIT / 5, PANIC_LIMIT);
                 return Ok(Received::Ended("the kernel panicked".into()));
             }
             if Instant::now() >= deadline {
@@ -218,7 +216,7 @@ impl Channels {
 
     /// Why the reports have ended.
     fn last_words(&mut self) -> String {
-        self.qemu.wait(SYSRQ_LIMIT);
+        self.qemu.wait(PANIC_LIMIT);
         if self.outputs.console.panicked() {
             return "the kernel panicked".into();
         }

@@ -152,7 +152,7 @@ fn print_status(status: &StatusReply) {
     }
     table.add_row(counter_cells("all".into(), &status.total));
     table::align_right(&mut table, 1);
-    println!("{table}");
+    println!("{}", table::text(&table));
 }
 
 fn counter_cells(name: String, counters: &Counters) -> Vec<String> {
@@ -178,7 +178,7 @@ fn print_held(list: &ListReply) {
     for entry in &list.held {
         table.add_row(held_cells(entry));
     }
-    println!("{table}");
+    println!("{}", table::text(&table));
     println!("{} held, {} shown", list.total, list.held.len());
 }
 

@@ -49,7 +49,7 @@ pub(crate) fn run(arguments: &ListArguments) -> Result<Exit, Failure> {
         for (name, description) in entries {
             table.add_row([name, description]);
         }
-        println!("{table}\n");
+        println!("{}\n", table::text(&table));
     }
     Ok(Exit::Passed)
 }

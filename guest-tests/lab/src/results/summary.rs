@@ -8,7 +8,7 @@ use super::table;
 
 /// The table of tests, the sums in words, and what failed.
 pub(crate) fn summary(record: &Record) -> String {
-    let mut text = format!("{}\n\n", cases_table(record));
+    let mut text = format!("{}\n\n", table::text(&cases_table(record)));
     for line in proof(record) {
         text.push_str(&line);
         text.push('\n');
@@ -63,7 +63,7 @@ fn cases_table(record: &Record) -> comfy_table::Table {
 fn cells(case: &Case) -> Vec<String> {
     let number = |name| case.figure(name).map_or_else(|| "-".to_owned(), whole);
     let part_of = |part, all| match (case.figure(part), case.figure(all)) {
-        (Some(part), Some(all)) => format!("{}/{}", whole(part), whole(all)),
+        (Some(part), Some(all)) if all > 0.0 => format!("{}/{}", whole(part), whole(all)),
         _ => "-".to_owned(),
     };
     let ratio = |value: Option<f64>, by: Option<f64>| match (value, by) {
@@ -105,36 +105,34 @@ fn sum_of_known(case: &Case, names: &[&str]) -> Option<f64> {
 
 /// What the whole run shows, in sentences.
 fn proof(record: &Record) -> Vec<String> {
-    let sum = |name: &str| -> Option<f64> {
-        let known: Vec<f64> = record
-            .cases
-            .iter()
-            .filter_map(|case| case.figure(name))
-            .collect();
-        (!known.is_empty()).then(|| known.iter().sum())
+    let sum = |name: &str| -> f64 {
+        let known = record.cases.iter().filter_map(|case| case.figure(name));
+        known.sum()
     };
     let mut lines = Vec::new();
-    if let (Some(all), Some(task)) = (sum(figures::TAGGED), sum(figures::TAGGED_IN_TASK)) {
-        let share = all_or_some(task, all);
+    let tagged = sum(figures::TAGGED);
+    if tagged > 0.0 {
+        let share = all_or_some(sum(figures::TAGGED_IN_TASK), tagged);
         lines.push(format!(
             "{} tagged bios, {share} ended in task context",
-            whole(all)
+            whole(tagged)
         ));
     }
-    if let (Some(all), Some(hardirq)) = (sum(figures::UNTAGGED), sum(figures::UNTAGGED_IN_HARDIRQ))
-    {
-        let share = all_or_some(hardirq, all);
+    let untagged = sum(figures::UNTAGGED);
+    if untagged > 0.0 {
+        let share = all_or_some(sum(figures::UNTAGGED_IN_HARDIRQ), untagged);
         lines.push(format!(
             "{} untagged bios next to them, {share} ended in hardirq",
-            whole(all)
+            whole(untagged)
         ));
     }
-    if let (Some(runs), Some(bios)) = (sum(figures::WORKER_RUNS), sum(figures::WORKER_BIOS)) {
-        let per_run = if runs > 0.0 { bios / runs } else { 0.0 };
-        let switches = sum(figures::SWITCHES).map_or_else(|| "-".into(), whole);
+    let runs = sum(figures::WORKER_RUNS);
+    if runs > 0.0 {
         lines.push(format!(
-            "{} worker runs, {per_run:.2} bios a run, {switches} context switches",
-            whole(runs)
+            "{} worker runs, {:.2} bios a run, {} context switches",
+            whole(runs),
+            sum(figures::WORKER_BIOS) / runs,
+            whole(sum(figures::SWITCHES))
         ));
     }
     lines.extend(interrupts(record));
@@ -194,6 +192,16 @@ mod tests {
         ] {
             assert!(text.contains(words), "{words}\n{text}");
         }
+    }
+
+    #[test]
+    fn what_no_test_counted_is_not_claimed() {
+        let mut record = samples::record();
+        for figure in &mut record.cases[0].figures {
+            figure.value = 0.0;
+        }
+        let text = summary(&record);
+        assert!(!text.contains("all ended"), "{text}");
     }
 
     #[test]

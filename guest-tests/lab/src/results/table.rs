@@ -8,7 +8,15 @@ pub(crate) fn new(header: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_header(header);
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
     table
+}
+
+/// The table without spaces at the ends of its lines.
+pub(crate) fn text(table: &Table) -> String {
+    table.trim_fmt()
 }
 
 /// Numbers stand under each other: all columns from `first` on.

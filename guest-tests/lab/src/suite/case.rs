@@ -20,6 +20,13 @@ const CONSOLE_LAG: Duration = Duration::from_secs(30);
 /// An agent that is alive says what hangs within this.
 const DUMP_LIMIT: Duration = Duration::from_secs(15);
 
+/// The console has all of the kernel's list of blocked tasks when nothing has
+/// come for this long.
+const SYSRQ_QUIET: Duration = Duration::from_secs(1);
+
+/// It is not waited for any longer.
+const SYSRQ_LIMIT: Duration = Duration::from_secs(10);
+
 /// How a test ended, before it is judged.
 #[derive(Debug)]
 pub(super) enum Ending {
@@ -121,6 +128,8 @@ fn look_at_hang(bench: &mut Bench) -> Result<Hang, Failure> {
     if !dump(guest, &mut hang)? {
         guest.sysrq_blocked();
     }
+    // The kernel's own list follows on the console.
+    bench.console().wait_for_quiet(SYSRQ_QUIET, SYSRQ_LIMIT);
     Ok(hang)
 }
 
