@@ -2,6 +2,8 @@
 //! The command line from outside: bad input ends at once with one clear
 //! message and the documented exit code, and leaves nothing behind.
 
+#![allow(clippy::unwrap_used)]
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;

@@ -4,6 +4,8 @@
 //! The device is the real one; QEMU is a script that never opens a socket, so
 //! that the run stays where it boots its guest.
 
+#![allow(clippy::unwrap_used)]
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
