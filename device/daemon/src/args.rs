@@ -24,6 +24,9 @@ Examples:
   A file as the disk, every step of every completion written down:
     irqstorm-device --socket-path blk.sock --blk-file disk.raw --events events.ndjson
 
+Once every socket is there, 'ready' is written to standard output; messages go to
+standard error, as much as RUST_LOG asks for (info).
+
 Exit codes:
   0  ended by SIGTERM or SIGINT, or the one connection of --fd has ended
   1  failed while running
@@ -65,8 +68,8 @@ pub(crate) struct Cli {
     #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath)]
     pub(crate) control: Option<PathBuf>,
 
-    /// Write every step of every completion here, a JSON object a line; an
-    /// earlier file is replaced
+    /// Write every step of every completion here, a JSON object a line; a
+    /// file of earlier events is replaced, a file of anything else refused
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) events: Option<PathBuf>,
 }

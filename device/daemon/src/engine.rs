@@ -2,8 +2,11 @@
 //! The loop that drives the pump: kicks, messages and deadlines, on a thread of
 //! its own.
 //!
-//! Deadlines are kept by a timerfd rather than by epoll's timeout: the latter
-//! is in milliseconds, and subject to the thread's timer slack of 50 us.
+//! Deadlines are kept by a timerfd rather than by a timeout of epoll's, which
+//! is subject to the thread's timer slack (50 us unless the process changes
+//! it), even where epoll_pwait2 takes nanoseconds. The loop sleeps until the
+//! timer fires and pays the wake-up's latency; to spin through the last of the
+//! wait instead, `sleep_plan` is the place.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -18,6 +21,8 @@ use irqstorm_core::inbox::{Inbox, Message};
 use irqstorm_core::pump::{Flow, Pump};
 use irqstorm_core::queue::RequestQueue;
 use irqstorm_core::request::QueueId;
+use irqstorm_core::units::Nanos;
+use rustix::fs::OFlags;
 use vmm_sys_util::epoll::{ControlOperation, Epoll, EpollEvent, EventSet};
 use vmm_sys_util::eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EventFd};
 use vmm_sys_util::timerfd::TimerFd;
@@ -51,6 +56,8 @@ struct Engine<Q: RequestQueue> {
     mailbox: Mailbox<Q>,
     epoll: Epoll,
     timer: TimerFd,
+    /// What the timer is set to.
+    armed: Option<Nanos>,
     kicks: HashMap<QueueId, File>,
 }
 
@@ -82,6 +89,7 @@ impl<Q: RequestQueue> Engine<Q> {
             mailbox,
             epoll: Epoll::new()?,
             timer: TimerFd::new()?,
+            armed: None,
             kicks: HashMap::new(),
         };
         engine.watch(engine.mailbox.bell.as_raw_fd(), INBOX)?;
@@ -98,7 +106,7 @@ impl<Q: RequestQueue> Engine<Q> {
         let mut events = [EpollEvent::default(); EVENTS];
         loop {
             self.pump.tick(self.clock.now());
-            let timeout = self.arm_timer()?;
+            let timeout = self.sleep_plan()?;
             let ready = match self.epoll.wait(timeout, &mut events) {
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
                 ready => ready?,
@@ -110,8 +118,7 @@ impl<Q: RequestQueue> Engine<Q> {
                             return Ok(());
                         }
                     }
-                    // Ticking and arming anew is all it takes.
-                    TIMER => drop(self.timer.wait()),
+                    TIMER => self.timer_fired()?,
                     queue => self.kicked(queue),
                 }
             }
@@ -120,19 +127,33 @@ impl<Q: RequestQueue> Engine<Q> {
 
     /// Sets the timer to the next deadline. Returns epoll's timeout: none to
     /// wait if the deadline has come already, else for ever.
-    fn arm_timer(&mut self) -> io::Result<i32> {
+    fn sleep_plan(&mut self) -> io::Result<i32> {
         const AT_ONCE: i32 = 0;
         const FOR_EVER: i32 = -1;
-        let Some(deadline) = self.pump.next_deadline() else {
+        let deadline = self.pump.next_deadline();
+        if deadline == self.armed {
+            return Ok(FOR_EVER);
+        }
+        self.armed = None;
+        let Some(deadline) = deadline else {
             self.timer.clear()?;
             return Ok(FOR_EVER);
         };
         let left = deadline.since(self.clock.now());
-        if left.0 == 0 {
+        if left == Nanos::ZERO {
             return Ok(AT_ONCE);
         }
         self.timer.reset(Duration::from_nanos(left.0), None)?;
+        self.armed = Some(deadline);
         Ok(FOR_EVER)
+    }
+
+    /// Makes the timer fall silent. It was readable, and nothing but this loop
+    /// sets it, so that reading it does not wait. Ticking is left to the loop.
+    fn timer_fired(&mut self) -> io::Result<()> {
+        self.armed = None;
+        self.timer.wait()?;
+        Ok(())
     }
 
     fn read_messages(&mut self) -> Flow {
@@ -156,7 +177,7 @@ impl<Q: RequestQueue> Engine<Q> {
                 let Some(kick) = kick.take().map(File::from) else {
                     return;
                 };
-                match self.watch(kick.as_raw_fd(), u64::from(queue.0)) {
+                match self.watch_kick(*queue, &kick) {
                     Ok(()) => drop(self.kicks.insert(*queue, kick)),
                     Err(e) => tracing::warn!("cannot watch the kick fd of queue {}: {e}", queue.0),
                 }
@@ -170,6 +191,13 @@ impl<Q: RequestQueue> Engine<Q> {
             }
             _ => {}
         }
+    }
+
+    fn watch_kick(&self, queue: QueueId, kick: &File) -> io::Result<()> {
+        // The front-end holds the other end, and may read it before us.
+        let flags = rustix::fs::fcntl_getfl(kick)?;
+        rustix::fs::fcntl_setfl(kick, flags | OFlags::NONBLOCK)?;
+        self.watch(kick.as_raw_fd(), u64::from(queue.0))
     }
 
     fn forget_kick(&mut self, queue: QueueId) {
@@ -198,5 +226,8 @@ impl<Q: RequestQueue> Engine<Q> {
             }
         }
         self.pump.kick(queue, self.clock.now());
+        // Other queues' requests may take long to execute: what has come due
+        // meanwhile is not kept waiting for them.
+        self.pump.tick(self.clock.now());
     }
 }

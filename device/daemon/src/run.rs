@@ -19,7 +19,7 @@ use irqstorm_vhost_blk::{Options, Server, WriteCache};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::args::{Cli, Disk};
-use crate::events::{self, NoSink};
+use crate::events::{self, NoSink, WriterThread};
 use crate::size::Size;
 use crate::socket::{self, OwnedSocket};
 use crate::{Failure, bad_input, control, engine, went_wrong};
@@ -85,7 +85,7 @@ pub(crate) fn run(cli: &Cli) -> Result<(), Failure> {
     let _ = inbox.send(Message::Stop);
     let pump_result = join(pump, "pump")?;
     if let Some(writer) = writer {
-        join(writer, "events")?;
+        writer.finish();
     }
     front_result?;
     pump_result.context("drive the pump").map_err(went_wrong)?;
@@ -118,9 +118,12 @@ fn open_store(disk: &Disk) -> Result<Box<dyn Store>, Failure> {
     let geometry = |size: Size| {
         if !size.0.is_multiple_of(u64::from(disk.block_size)) {
             return Err(bad_input(anyhow!(
-                "make a disk of {} bytes: its size is no multiple of the block size of {}",
+                "make a disk of {} bytes: its size is no multiple of the block size of {}; \
+                 {} would be",
                 size.0,
-                disk.block_size
+                disk.block_size,
+                size.0.saturating_add(u64::from(disk.block_size) - 1) / u64::from(disk.block_size)
+                    * u64::from(disk.block_size)
             )));
         }
         Ok(Geometry {
@@ -180,13 +183,11 @@ fn inherited(fd: RawFd) -> anyhow::Result<UnixStream> {
 
 type Sink = Box<dyn EventSink + Send>;
 
-fn open_events(cli: &Cli) -> Result<(Sink, Option<JoinHandle<()>>), Failure> {
+fn open_events(cli: &Cli) -> Result<(Sink, Option<WriterThread>), Failure> {
     let Some(path) = &cli.events else {
         return Ok((Box::new(NoSink), None));
     };
-    let (sink, writer) = events::to_file(path)
-        .with_context(|| format!("write events to {}", path.display()))
-        .map_err(bad_input)?;
+    let (sink, writer) = events::to_file(path).map_err(bad_input)?;
     Ok((Box::new(sink), Some(writer)))
 }
 

@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 //! Listening sockets that take nothing over and leave nothing behind.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// For how long the lock on a socket's folder is tried: five seconds.
+const LOCK_TRIES: u32 = 100;
+const LOCK_PAUSE: Duration = Duration::from_millis(50);
 
 /// A path that cannot be listened on.
 #[derive(Debug, thiserror::Error)]
@@ -48,8 +53,7 @@ pub(crate) fn listen(path: &Path) -> Result<(UnixListener, OwnedSocket), SocketE
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    let lock = File::open(folder).map_err(failed)?;
-    lock.lock().map_err(failed)?;
+    let _lock = lock(folder).map_err(failed)?;
     remove_stale(path)?;
     let listener = UnixListener::bind(path).map_err(failed)?;
     let metadata = fs::symlink_metadata(path).map_err(failed)?;
@@ -58,6 +62,22 @@ pub(crate) fn listen(path: &Path) -> Result<(UnixListener, OwnedSocket), SocketE
         identity: (metadata.dev(), metadata.ino()),
     };
     Ok((listener, socket))
+}
+
+/// Locks a folder against others that make a socket in it, which takes them
+/// no time; whoever holds the lock for longer is none of them.
+fn lock(folder: &Path) -> io::Result<File> {
+    let folder = File::open(folder)?;
+    for _ in 0..LOCK_TRIES {
+        match folder.try_lock() {
+            Ok(()) => return Ok(folder),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::Error(e)) => return Err(e),
+        }
+    }
+    Err(io::Error::other(
+        "another process keeps a lock on the folder; choose another one",
+    ))
 }
 
 fn remove_stale(path: &Path) -> Result<(), SocketError> {
@@ -72,8 +92,8 @@ fn remove_stale(path: &Path) -> Result<(), SocketError> {
     if !metadata.file_type().is_socket() {
         return Err(SocketError::NotASocket(path.to_owned()));
     }
-    match UnixStream::connect(path) {
-        Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => {
+    match probe(path) {
+        Err(rustix::io::Errno::CONNREFUSED) => {
             tracing::info!(
                 "replacing {}: nobody listens there any more",
                 path.display()
@@ -82,6 +102,14 @@ fn remove_stale(path: &Path) -> Result<(), SocketError> {
         }
         _ => Err(SocketError::InUse(path.to_owned())),
     }
+}
+
+/// Connects, without waiting should the other side not accept.
+fn probe(path: &Path) -> rustix::io::Result<()> {
+    use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    rustix::net::connect(&socket, &SocketAddrUnix::new(path)?)
 }
 
 impl Drop for OwnedSocket {
@@ -97,6 +125,7 @@ impl Drop for OwnedSocket {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::net::UnixStream;
 
     #[test]
     fn a_socket_goes_with_its_owner() {

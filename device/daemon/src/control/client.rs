@@ -21,16 +21,21 @@ pub(super) enum Next {
     Gone,
 }
 
-/// A connection and what is buffered of it.
+/// A connection and what is buffered of it: a line, and what one read brought
+/// with it, and one answer.
 pub(super) struct Client {
     stream: UnixStream,
     input: Vec<u8>,
     output: Vec<u8>,
     /// No more comes in.
     ended: bool,
+    /// Takes no answers; what it has asked is carried out nevertheless.
+    deaf: bool,
     closing: bool,
     /// Whether a command of its is under way.
     pub(super) busy: bool,
+    /// Whether the other side has closed, so that there is nothing to watch.
+    pub(super) hung: bool,
 }
 
 impl Client {
@@ -40,8 +45,10 @@ impl Client {
             input: Vec::new(),
             output: Vec::new(),
             ended: false,
+            deaf: false,
             closing: false,
             busy: false,
+            hung: false,
         }
     }
 
@@ -60,28 +67,12 @@ impl Client {
     /// Ends the connection once everything owed is written.
     pub(super) fn close_when_told(&mut self) {
         self.closing = true;
-        self.input.clear();
     }
 
-    /// Takes what has arrived, up to a line's length and a bit.
-    pub(super) fn fill(&mut self) {
-        let mut buffer = [0; 16 * 1024];
-        while self.input.len() <= MAX_LINE && !self.ended {
-            match self.stream.read(&mut buffer) {
-                Ok(0) => self.ended = true,
-                Ok(count) => self.input.extend_from_slice(&buffer[..count]),
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => self.ended = true,
-            }
-        }
-    }
-
-    /// Writes what is owed as far as it goes and says what is next.
+    /// Writes what is owed and reads on, as far as both go, and says what is
+    /// next.
     pub(super) fn next(&mut self) -> Next {
-        if !self.drain() {
-            return Next::Gone;
-        }
+        self.drain();
         if !self.output.is_empty() {
             return Next::Wait(EventSet::OUT);
         }
@@ -89,33 +80,63 @@ impl Client {
             return Next::Gone;
         }
         if self.busy {
-            // A client that goes away meanwhile is noticed with its answer.
             return Next::Wait(EventSet::empty());
         }
-        if let Some(end) = self.input.iter().position(|&byte| byte == b'\n') {
-            let line: Vec<u8> = self.input.drain(..=end).collect();
-            return Next::Line(String::from_utf8_lossy(&line[..end]).into_owned());
-        }
-        if self.input.len() > MAX_LINE {
-            return Next::TooLong;
-        }
-        match self.ended {
-            true => Next::Gone,
-            false => Next::Wait(EventSet::IN),
+        loop {
+            if let Some(line) = self.line() {
+                return Next::Line(line);
+            }
+            if self.input.len() > MAX_LINE {
+                return Next::TooLong;
+            }
+            if self.ended {
+                return Next::Gone;
+            }
+            if !self.fill() {
+                return Next::Wait(EventSet::IN);
+            }
         }
     }
 
-    /// `false` if the other side is gone.
-    fn drain(&mut self) -> bool {
-        while !self.output.is_empty() {
-            match self.stream.write(&self.output) {
-                Ok(0) => return false,
-                Ok(count) => drop(self.output.drain(..count)),
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return true,
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => return false,
+    /// The next line that says anything. Empty ones are for a client that
+    /// cannot know whether one before it has left half a line behind.
+    fn line(&mut self) -> Option<String> {
+        loop {
+            let end = self.input.iter().position(|&byte| byte == b'\n')?;
+            let line: Vec<u8> = self.input.drain(..=end).collect();
+            if !line.trim_ascii().is_empty() {
+                return Some(String::from_utf8_lossy(&line).into_owned());
             }
         }
-        true
+    }
+
+    /// Takes some of what has arrived; `false` if that is nothing so far.
+    fn fill(&mut self) -> bool {
+        let mut buffer = [0; 16 * 1024];
+        loop {
+            match self.stream.read(&mut buffer) {
+                Ok(0) => self.ended = true,
+                Ok(count) => self.input.extend_from_slice(&buffer[..count]),
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return false,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+                Err(_) => self.ended = true,
+            }
+            return true;
+        }
+    }
+
+    /// Writes what is owed, as far as the other side takes it.
+    fn drain(&mut self) {
+        while !self.output.is_empty() && !self.deaf {
+            match self.stream.write(&self.output) {
+                Ok(count) if count > 0 => drop(self.output.drain(..count)),
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                _ => self.deaf = true,
+            }
+        }
+        if self.deaf {
+            self.output.clear();
+        }
     }
 }

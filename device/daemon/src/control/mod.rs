@@ -14,6 +14,7 @@ use std::io::{self, Read};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use event_manager::{EventManager, EventOps, Events, MutEventSubscriber, SubscriberOps};
 use irqstorm_core::control::{self, Code, Greeting, Refusal, Reply};
@@ -25,6 +26,9 @@ use client::{Client, Next};
 
 /// Clients at once: a lab, a guest, and people.
 const MAX_CLIENTS: usize = 64;
+
+/// Before the next try after a client could not be accepted.
+const BREATHER: Duration = Duration::from_millis(100);
 
 /// What an event is about: these, or a client's number.
 const LISTENER: u32 = 0;
@@ -90,9 +94,23 @@ impl<Q: 'static> Plane<Q> {
         })
     }
 
+    fn accept_one(&self) -> Option<UnixStream> {
+        match self.listener.as_ref()?.accept() {
+            Ok((stream, _)) => Some(stream),
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => None,
+            Err(e) => {
+                tracing::warn!("failed to accept a control client: {e}");
+                // Out of fds, most likely: epoll says at once that somebody
+                // still waits.
+                std::thread::sleep(BREATHER);
+                None
+            }
+        }
+    }
+
     /// Takes every client that waits.
     fn accept(&mut self, ops: &mut EventOps) {
-        while let Some(Ok((stream, _))) = self.listener.as_ref().map(UnixListener::accept) {
+        while let Some(stream) = self.accept_one() {
             if self.clients.len() >= MAX_CLIENTS {
                 tracing::warn!("refused a control client: there are {MAX_CLIENTS} already");
                 continue;
@@ -131,6 +149,9 @@ impl<Q: 'static> Plane<Q> {
                     client.say(&Reply::new(0, Err(Refusal::new(Code::BadRequest, text))));
                     client.close_when_told();
                 }
+                // Its answer comes by another way, and there is nothing to watch.
+                Next::Wait(_) if client.hung && client.busy => return,
+                Next::Wait(_) if client.hung => break,
                 Next::Wait(interest) => {
                     let events = Events::with_data_raw(client.fd(), id, interest);
                     if ops.modify(events).is_ok() {
@@ -144,8 +165,19 @@ impl<Q: 'static> Plane<Q> {
         self.forget(id, ops);
     }
 
+    /// Watches a client no longer whose other side has closed: epoll would not
+    /// stop saying so. What it has sent is still carried out.
+    fn hang_up(&mut self, id: u32, ops: &mut EventOps) {
+        if let Some(client) = self.clients.get_mut(&id) {
+            client.hung = true;
+            let _ = ops.remove(Events::empty_raw(client.fd()));
+        }
+    }
+
     fn forget(&mut self, id: u32, ops: &mut EventOps) {
-        if let Some(client) = self.clients.remove(&id) {
+        if let Some(client) = self.clients.remove(&id)
+            && !client.hung
+        {
             let _ = ops.remove(Events::empty_raw(client.fd()));
         }
     }
@@ -211,12 +243,12 @@ impl<Q: 'static> MutEventSubscriber for Plane<Q> {
                 let _ = self.stop.read(&mut [0; 64]);
                 self.stopped = true;
             }
-            client if events.event_set().contains(EventSet::ERROR) => self.forget(client, ops),
-            client => {
-                if let Some(client) = self.clients.get_mut(&client) {
-                    client.fill();
+            id => {
+                let closed = EventSet::HANG_UP | EventSet::ERROR;
+                if events.event_set().intersects(closed) {
+                    self.hang_up(id, ops);
                 }
-                self.go_on(client, ops);
+                self.go_on(id, ops);
             }
         }
     }
