@@ -119,7 +119,7 @@ pub(crate) struct Disk {
     pub(crate) read_only: bool,
 
     /// Pass the host's page cache by (O_DIRECT)
-    #[arg(long, requires = "blk_file")]
+    #[arg(long, requires = "blk_file", conflicts_with_all = ["ram", "null"])]
     pub(crate) direct: bool,
 
     /// Logical block size in bytes: 512, 1024, 2048 or 4096

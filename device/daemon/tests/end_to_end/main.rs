@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+//! The real program, driven by a real vhost-user client and over its control
+//! socket: everything but a guest. Nothing here asserts a time; waits are
+//! bounded, and a wait that ends fails its test.
+
+#![allow(clippy::unwrap_used)]
+
+mod bad_input;
+mod control;
+mod events;
+mod holding;
+mod interrupts;
+mod io;
+mod lifecycle;
+mod support;
