@@ -16,7 +16,7 @@ use crate::console::Console;
 use crate::failure::{Failure, io_failure};
 use crate::interrupt;
 use crate::process::{Process, describe};
-use crate::qemu::{Machine, PACKAGE, Qmp};
+use crate::qemu::{Accel, Machine, PACKAGE, Qmp};
 
 /// Between two looks at everything else while waiting for a report.
 const POLL: Duration = Duration::from_millis(50);
@@ -89,10 +89,7 @@ impl Guest {
                 },
                 Received::Ended(reason) => return Err(failed(reason)),
                 Received::TimedOut => {
-                    let seconds = limit.as_secs();
-                    return Err(failed(format!(
-                        "no agent reported within {seconds} s; is this kernel built with virtio-blk, virtio-console and an initramfs?"
-                    )));
+                    return Err(failed(silence(limit, machine, outputs)));
                 }
             }
         }
@@ -222,6 +219,24 @@ impl Channels {
         }
         end_of(&mut self.qemu, &self.outputs).unwrap_or_else(|| "the agent closed its port".into())
     }
+}
+
+/// Why nothing may have come from a guest, and what to do.
+fn silence(limit: Duration, machine: &Machine, outputs: &Outputs) -> String {
+    let advice = match machine.accel {
+        Accel::Kvm => "KVM may not run guests here, try --accel tcg",
+        Accel::Tcg => "is the kernel built with virtio-blk, virtio-console and an initramfs?",
+    };
+    let said = fs::read_to_string(&outputs.qemu_log).unwrap_or_default();
+    let first = said
+        .lines()
+        .next()
+        .map(|line| format!("; QEMU says: {line}"));
+    let first = first.unwrap_or_default();
+    format!(
+        "no agent reported within {} s; {advice}{first}",
+        limit.as_secs()
+    )
 }
 
 /// How QEMU ended and what it said, if it has ended.

@@ -69,7 +69,8 @@ pub(super) fn run(bench: &mut Bench, test: &TestInfo, seed: u64) -> Result<Case,
         lagging = !bench.console().wait_for_end(test.name, CONSOLE_LAG);
     }
     let splats = bench.console().splats_of(Some(test.name));
-    let (verdict, reasons) = judge(&ending, &splats, lagging);
+    let (verdict, mut reasons) = judge(&ending, &splats, lagging);
+    reasons.extend(hang.as_ref().map(describe));
     let figures = match ending {
         Ending::Finished(finished) => finished.figures,
         _ => Vec::new(),
@@ -131,6 +132,26 @@ fn look_at_hang(bench: &mut Bench) -> Result<Hang, Failure> {
     // The kernel's own list follows on the console.
     bench.console().wait_for_quiet(SYSRQ_QUIET, SYSRQ_LIMIT);
     Ok(hang)
+}
+
+/// What hangs, in a line.
+fn describe(hang: &Hang) -> String {
+    let first = hang.held.first().map(|entry| {
+        let age = entry.age;
+        format!(
+            " (the oldest is number {} of queue {}, for {age})",
+            entry.request.0, entry.queue.0
+        )
+    });
+    let agent = match hang.interrupts {
+        Some(_) => format!("{} tasks are blocked", hang.blocked.len()),
+        None => "the agent does not answer".to_owned(),
+    };
+    format!(
+        "the device holds {} requests{}; {agent}; results.json has the rest, console.log the kernel's view",
+        hang.held_total,
+        first.unwrap_or_default()
+    )
 }
 
 /// Has the agent tell; `false` if it does not answer.
