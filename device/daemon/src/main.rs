@@ -5,6 +5,10 @@
 //! Four threads: this one is the control plane; `pump` completes requests;
 //! `vhost-user` serves the front-end's connection and hands its rings to the
 //! pump; `events` writes the event stream.
+//!
+//! For libvirt and its like to find this program, 50-irqstorm-device.json goes
+//! to /usr/share/qemu/vhost-user or /etc/qemu/vhost-user, with the path in it
+//! changed if the program is not in /usr/local/bin.
 
 mod args;
 mod control;

@@ -160,6 +160,15 @@ fn the_capabilities_are_those_that_management_looks_for() {
     let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let wanted = serde_json::json!({"type": "block", "features": ["read-only", "blk-file"]});
     assert_eq!(found, wanted);
+    let told = include_str!("../../50-irqstorm-device.json");
+    let told: serde_json::Value = serde_json::from_str(told).unwrap();
+    assert_eq!(told["type"], found["type"]);
+    assert!(
+        told["binary"]
+            .as_str()
+            .unwrap()
+            .ends_with("/irqstorm-device")
+    );
 }
 
 #[test]
