@@ -21,6 +21,10 @@ Examples:
       -object memory-backend-memfd,id=mem,size=512M,share=on -machine q35,memory-backend=mem \\
       -chardev socket,id=blk,path=blk.sock -device vhost-user-blk-pci,chardev=blk,num-queues=2
 
+  The guest can steer its disk itself, over a port of its own:
+      -device virtio-serial-pci -chardev socket,id=ctl,path=ctl.sock \\
+      -device virtserialport,chardev=ctl,name=irqstorm
+
   A file as the disk, every step of every completion written down:
     irqstorm-device --socket-path blk.sock --blk-file disk.raw --events events.ndjson
 
@@ -60,7 +64,8 @@ pub(crate) struct Cli {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) scenario: Option<PathBuf>,
 
-    /// The seed of all random decisions, unless the scenario brings one
+    /// The seed of all random decisions, whatever the scenario says; without
+    /// either, one is chosen and logged
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
 

@@ -34,6 +34,9 @@ const TIMER: u64 = INBOX + 1;
 /// Events taken from epoll at once.
 const EVENTS: usize = 64;
 
+/// Messages carried out before what is due has its turn again.
+const MESSAGES: usize = 64;
+
 /// An inbox whose messages wake an engine, and the engine's end of it.
 pub(crate) struct Mailbox<Q> {
     messages: mpsc::Receiver<Message<Q>>,
@@ -158,12 +161,17 @@ impl<Q: RequestQueue> Engine<Q> {
 
     fn read_messages(&mut self) -> Flow {
         let _ = self.mailbox.bell.read();
-        while let Ok(mut message) = self.mailbox.messages.try_recv() {
+        for _ in 0..MESSAGES {
+            let Ok(mut message) = self.mailbox.messages.try_recv() else {
+                return Flow::Continue;
+            };
             self.follow_kicks(&mut message);
             if self.pump.handle(message, self.clock.now()) == Flow::Stop {
                 return Flow::Stop;
             }
         }
+        // There may be more: after what has come due.
+        let _ = self.mailbox.bell.write(1);
         Flow::Continue
     }
 

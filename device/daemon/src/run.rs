@@ -42,7 +42,9 @@ enum Front {
 
 /// Serves until a signal comes, or the one connection of `--fd` has ended.
 pub(crate) fn run(cli: &Cli) -> Result<(), Failure> {
-    let (scenario, scenario_name) = read_scenario(cli)?;
+    let (mut scenario, scenario_name) = read_scenario(cli)?;
+    scenario.seed = cli.seed.or(scenario.seed);
+    let seed = scenario.seed.unwrap_or_else(random_seed);
     let store = open_store(&cli.disk)?;
     let options = disk_options(cli, store.geometry());
     let (inbox, mailbox) = engine::mailbox().map_err(went_wrong)?;
@@ -64,7 +66,6 @@ pub(crate) fn run(cli: &Cli) -> Result<(), Failure> {
     }
     let ends = || stop_write.try_clone().map(EndsWith).map_err(went_wrong);
 
-    let seed = cli.seed.unwrap_or_else(random_seed);
     let config = PumpConfig {
         store: Box::new(WriteCache::new(store, server.cache_mode())),
         scenario,
@@ -222,7 +223,7 @@ fn join<T>(thread: JoinHandle<T>, name: &str) -> Result<T, Failure> {
 
 /// A launcher waits for this line: all sockets are there.
 fn say_ready(cli: &Cli, seed: u64) {
-    tracing::info!(seed, "waiting for a front-end");
+    tracing::info!(seed, "ready");
     if cli.connection.socket_path.is_some() {
         let mut out = io::stdout();
         let _ = out.write_all(b"ready\n").and_then(|()| out.flush());

@@ -103,6 +103,19 @@ fn scenarios_that_cannot_be_are_refused_by_file_key_and_what_is_allowed() {
 }
 
 #[test]
+fn a_scenario_that_can_be_used_is_told_so_without_a_device() {
+    let scratch = Scratch::new();
+    let file = scratch.write("fine.toml", "description = 'a quiet disk'");
+    let output = run(program().arg("--check-scenario").arg(&file));
+    assert!(output.status.success());
+    assert!(
+        String::from_utf8(output.stdout)
+            .unwrap()
+            .contains("a quiet disk")
+    );
+}
+
+#[test]
 fn a_socket_in_use_is_not_taken_over() {
     let daemon = Daemon::start(&[]);
     let scratch = Scratch::new();

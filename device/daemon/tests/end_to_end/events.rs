@@ -119,6 +119,13 @@ fn the_same_seed_plans_the_same_latencies() {
 }
 
 #[test]
+fn a_seed_on_the_command_line_goes_before_the_scenarios() {
+    let seed = |args: &[&str]| Daemon::follow("seed = 3", args).control().status().seed;
+    assert_eq!(seed(&[]), 3);
+    assert_eq!(seed(&["--seed", "4"]), 4);
+}
+
+#[test]
 fn a_full_disk_is_told_once_and_counted_and_the_device_goes_on() {
     let scratch = Scratch::new();
     let daemon = Daemon::start_in(scratch, &["--ram", "8M", "--events", "/dev/full"]);
