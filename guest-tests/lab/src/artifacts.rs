@@ -114,7 +114,7 @@ fn run_cargo(
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::piped());
-    let mut process = Process::start("cargo", "cargo (or rustup)", cargo)?;
+    let mut process = Process::start("cargo (or rustup)", cargo)?;
     let mut tail = VecDeque::new();
     let output = process.child().stderr.take();
     for (count, line) in (1..).zip(output.into_iter().flat_map(|o| BufReader::new(o).lines())) {

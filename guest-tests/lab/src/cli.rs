@@ -78,11 +78,12 @@ pub(crate) struct RunArguments {
     /// Run this test only; may be given again [default: all]
     #[arg(long = "test", value_name = "NAME")]
     pub(crate) tests: Vec<String>,
-    /// Run every test under this scenario, in place of the test's own or the
-    /// default storm
+    /// Begin every test under this scenario, in place of the default storm;
+    /// a test may then tell the device what it needs itself
     #[arg(long, value_name = "NAME|FILE")]
     pub(crate) scenario: Option<String>,
-    /// The seed of every random choice [default: chosen and printed]
+    /// The seed of every random choice [default: the scenario's, or chosen
+    /// and printed]
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
     /// The guest's CPUs, each with a queue of its own
@@ -106,7 +107,8 @@ pub(crate) struct RunArguments {
     /// that are broken on purpose
     #[arg(long, value_name = "TEST")]
     pub(crate) expect_fail: Vec<String>,
-    /// Keep the guest and the device running after the suite, until ^C
+    /// Keep the guest and the device running after the suite, until ^C; the
+    /// guest is the one of the last test
     #[arg(long)]
     pub(crate) keep: bool,
     /// Print results.json to stdout at the end, in place of KTAP

@@ -81,7 +81,7 @@ impl Device {
         let mut command = Command::new(&options.program);
         command.args(options.arguments());
         command.stdin(Stdio::null()).stdout(output).stderr(errors);
-        let mut process = Process::start("irqstorm-device", "irqstorm", &mut command)?;
+        let mut process = Process::start("irqstorm", &mut command)?;
         let control = wait_until_ready(&mut process, options, log)?;
         Ok(Device { process, control })
     }
@@ -117,8 +117,7 @@ impl Device {
 
     /// How it ended, if it has: it should not.
     pub(crate) fn ended(&mut self) -> Option<String> {
-        let status = self.process.ended()?;
-        Some(format!("{} {}", self.process.name(), describe(status)))
+        self.process.ended().map(describe)
     }
 
     /// Ends it in order, so that its last events are written.

@@ -155,7 +155,7 @@ impl Channels {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(log);
-        let mut qemu = Process::start("QEMU", PACKAGE, &mut command)?;
+        let mut qemu = Process::start(PACKAGE, &mut command)?;
         let console_input = qemu.child().stdin.take();
         if let Some(output) = qemu.child().stdout.take() {
             outputs.console.follow(output);

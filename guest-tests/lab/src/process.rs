@@ -22,18 +22,13 @@ const POLL: Duration = Duration::from_millis(10);
 /// dropped, and the kernel ends the child should the lab be killed.
 #[derive(Debug)]
 pub(crate) struct Process {
-    name: String,
     child: Child,
 }
 
 impl Process {
-    /// Starts `command`. Must be called on the main thread: the kernel sends
+    /// Starts `command`, which comes with Debian's `package`. Must be called on the main thread: the kernel sends
     /// the parent-death signal when the *thread* that started a child is gone.
-    pub(crate) fn start(
-        name: &str,
-        package: &str,
-        command: &mut Command,
-    ) -> Result<Process, Failure> {
+    pub(crate) fn start(package: &str, command: &mut Command) -> Result<Process, Failure> {
         command.process_group(0);
         let parent = getpid();
         // SAFETY: between fork and exec only system calls are made, and no
@@ -51,15 +46,7 @@ impl Process {
         let child = command
             .spawn()
             .map_err(|source| spawn_failure(command, package, source))?;
-        Ok(Process {
-            name: name.to_owned(),
-            child,
-        })
-    }
-
-    /// What it is called in messages.
-    pub(crate) fn name(&self) -> &str {
-        &self.name
+        Ok(Process { child })
     }
 
     /// The child, for its pipes.
@@ -207,7 +194,7 @@ mod tests {
         let mut command = Command::new("sh");
         command.args(["-c", "sleep 1000 & echo $!; wait"]);
         command.stdout(std::process::Stdio::piped());
-        let mut process = Process::start("sh", "dash", &mut command).unwrap();
+        let mut process = Process::start("dash", &mut command).unwrap();
         let mut line = String::new();
         let output = process.child().stdout.take().unwrap();
         io::BufRead::read_line(&mut io::BufReader::new(output), &mut line).unwrap();

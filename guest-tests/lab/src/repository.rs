@@ -117,9 +117,9 @@ impl NamedScenario {
         })
     }
 
-    /// The same, drawing from this seed if it names none of its own.
+    /// The same, drawing from this seed.
     pub(crate) fn seeded(mut self, seed: u64) -> NamedScenario {
-        self.scenario.seed.get_or_insert(seed);
+        self.scenario.seed = Some(seed);
         self
     }
 

@@ -42,12 +42,14 @@ impl Plan {
         let tests = suite::select(&arguments.tests)?;
         suite::check_expected(&arguments.expect_fail, &tests)?;
         let kernel = repository.images()?.resolve(&arguments.kernel)?;
-        let seed = match arguments.seed {
+        let name = arguments.scenario.as_deref().unwrap_or(DEFAULT_SCENARIO);
+        let scenario = repository.scenario(name)?;
+        // The command line before the scenario's own, before chance.
+        let seed = match arguments.seed.or(scenario.scenario.seed) {
             Some(seed) => seed,
             None => random_seed()?,
         };
-        let name = arguments.scenario.as_deref().unwrap_or(DEFAULT_SCENARIO);
-        let scenario = repository.scenario(name)?.seeded(seed);
+        let scenario = scenario.seeded(seed);
         let qemu_version = qemu::check(&arguments.qemu)?;
         Ok(Plan {
             repository,
@@ -146,11 +148,12 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<Exit, Failure> {
         cases: Vec::new(),
     };
     run_suite(arguments, &plan, &mut bench, &mut record, &folder)?;
+    let exit = conclude(arguments, &record, &folder)?;
     if arguments.keep {
         keep(&bench, &run_dir)?;
     }
     bench.end();
-    conclude(arguments, &record, &folder)
+    Ok(exit)
 }
 
 /// The suite, reported as it goes.

@@ -30,6 +30,7 @@ pub(crate) struct Bench {
     /// Where progress is shown.
     pub(crate) stages: Stages,
     guest: Option<Guest>,
+    trusted: bool,
     qemu: PathBuf,
     machine: Machine,
     kernel: String,
@@ -52,6 +53,7 @@ impl Bench {
             scenario,
             stages,
             guest: None,
+            trusted: true,
             qemu,
             machine,
             kernel,
@@ -94,15 +96,17 @@ impl Bench {
         );
         self.stages.end();
         self.guest = Some(guest?);
+        self.trusted = true;
         Ok(())
     }
 
-    /// The guest, booted if there is none.
-    pub(crate) fn guest(&mut self) -> Result<&mut Guest, Failure> {
-        if self.guest.is_none() {
-            self.boot(BOOT_LIMIT)?;
+    /// Sees to it that there is a guest to run a test in.
+    pub(crate) fn prepare_guest(&mut self) -> Result<(), Failure> {
+        if self.trusted && self.guest.is_some() {
+            return Ok(());
         }
-        self.present_guest()
+        self.guest = None;
+        self.boot(BOOT_LIMIT)
     }
 
     /// The guest that is there.
@@ -111,9 +115,10 @@ impl Bench {
         self.guest.as_mut().ok_or_else(gone)
     }
 
-    /// Ends the guest at once.
-    pub(crate) fn discard_guest(&mut self) {
-        self.guest = None;
+    /// Leaves the guest to whoever wants to look at it: the next test gets
+    /// another one.
+    pub(crate) fn distrust_guest(&mut self) {
+        self.trusted = false;
     }
 
     /// The console of all guests.
@@ -128,7 +133,7 @@ impl Bench {
 
     /// Powers the guest off and ends the device in order.
     pub(crate) fn end(self) {
-        if let Some(guest) = self.guest {
+        if let Some(guest) = self.guest.filter(|_| self.trusted) {
             guest.power_off();
         }
         self.device.end();

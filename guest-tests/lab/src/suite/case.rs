@@ -20,6 +20,9 @@ const CONSOLE_LAG: Duration = Duration::from_secs(30);
 /// An agent that is alive says what hangs within this.
 const DUMP_LIMIT: Duration = Duration::from_secs(15);
 
+/// Between two looks whether the device still runs.
+const DEVICE_LOOK: Duration = Duration::from_secs(1);
+
 /// The console has all of the kernel's list of blocked tasks when nothing has
 /// come for this long.
 const SYSRQ_QUIET: Duration = Duration::from_secs(1);
@@ -40,7 +43,7 @@ pub(super) enum Ending {
 
 /// Runs one test.
 pub(super) fn run(bench: &mut Bench, test: &TestInfo, seed: u64) -> Result<Case, Failure> {
-    bench.guest()?;
+    bench.prepare_guest()?;
     bench.stages.begin(test.name, None);
     let begun = Instant::now();
     bench.device.quiet()?;
@@ -49,14 +52,6 @@ pub(super) fn run(bench: &mut Bench, test: &TestInfo, seed: u64) -> Result<Case,
     let before = bench.device.status()?;
     let ending = watch(bench, test, seed)?;
     let seconds = begun.elapsed().as_secs_f64();
-    if let Some(reason) = bench.device.ended() {
-        return Err(Failure::Program {
-            what: format!("run {}", test.name),
-            program: "irqstorm-device".into(),
-            ended: reason,
-            detail: "; device.log in the results has its last words".into(),
-        });
-    }
     let after = bench.device.status()?;
     let hang = match ending {
         Ending::Limit(_) => Some(look_at_hang(bench)?),
@@ -101,7 +96,10 @@ fn watch(bench: &mut Bench, test: &TestInfo, seed: u64) -> Result<Ending, Failur
         return Ok(Ending::Lost(reason));
     }
     loop {
-        match bench.present_guest()?.receive(deadline)? {
+        check_device(bench, test)?;
+        let next_look = deadline.min(Instant::now() + DEVICE_LOOK);
+        match bench.present_guest()?.receive(next_look)? {
+            Received::TimedOut if Instant::now() < deadline => {}
             Received::TimedOut => return Ok(Ending::Limit(limit)),
             Received::Ended(reason) => return Ok(Ending::Lost(reason)),
             Received::Said(said) => match *said {
@@ -113,6 +111,19 @@ fn watch(bench: &mut Bench, test: &TestInfo, seed: u64) -> Result<Ending, Failur
                 _ => {}
             },
         }
+    }
+}
+
+/// A device that has ended will not answer the test's requests.
+fn check_device(bench: &mut Bench, test: &TestInfo) -> Result<(), Failure> {
+    match bench.device.ended() {
+        None => Ok(()),
+        Some(ended) => Err(Failure::Program {
+            what: format!("run {}", test.name),
+            program: "irqstorm-device".into(),
+            ended,
+            detail: "; device.log in the results has its last words".into(),
+        }),
     }
 }
 

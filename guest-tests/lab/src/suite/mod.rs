@@ -2,14 +2,14 @@
 //! The tests, one after the other, each with a verdict.
 //!
 //! Tests share a guest as long as all is well. A guest in which a test failed
-//! is not trusted with the next one: it is ended, and another one is booted,
+//! is not trusted with the next one: it is ended then, and another one booted,
 //! so that one hang does not lose the rest.
 
 mod bench;
 mod case;
 mod verdict;
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use irqstorm_agent::catalogue::{TESTS, TestInfo, find};
 use irqstorm_agent::protocol::Verdict;
@@ -77,7 +77,7 @@ pub(crate) fn run(
     for test in tests {
         let case = case::run(bench, test, record.seed)?;
         if case.verdict == Verdict::Fail {
-            bench.discard_guest();
+            bench.distrust_guest();
         }
         add(record, case)?;
     }
@@ -97,7 +97,7 @@ fn quiet_console(bench: &Bench) -> Case {
             false => Verdict::Fail,
         },
         reasons,
-        seconds: Duration::ZERO.as_secs_f64(),
+        seconds: 0.0,
         figures: Vec::new(),
         device: None,
         splats,
