@@ -47,6 +47,27 @@ fn a_driver_that_goes_with_requests_held_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_device_whose_driver_is_gone_has_no_fd_and_no_memory_of_it() {
+    let daemon = Daemon::follow("hold = true", &[]);
+    let mut control = daemon.control();
+    let before = daemon.holds();
+    assert_eq!(before.1, 0);
+    for queues in [1, 16] {
+        let mut driver = daemon.driver(queues);
+        driver.flush(queues - 1, 0);
+        driver.kick(queues - 1);
+        control.held(1);
+        let (fds, mappings) = daemon.holds();
+        // A kick and a call fd each; rings and data.
+        assert!(fds >= before.0 + 2 * queues && mappings == 2);
+        drop(driver);
+        eventually("what it had before", || {
+            (daemon.holds() == before).then_some(())
+        });
+    }
+}
+
+#[test]
 fn drivers_come_and_go_many_times() {
     let daemon = Daemon::follow("latency = { fixed = '300us' }", &[]);
     for round in 0..20u8 {

@@ -134,6 +134,15 @@ impl Daemon {
         fs::read_to_string(self.scratch.path("log")).unwrap()
     }
 
+    /// How many fds it has open, and how many mappings of shared memory.
+    pub(crate) fn holds(&self) -> (usize, usize) {
+        let process = PathBuf::from("/proc").join(self.child.id().to_string());
+        let fds = fs::read_dir(process.join("fd")).unwrap().count();
+        let maps = fs::read_to_string(process.join("maps")).unwrap();
+        let shared = maps.lines().filter(|line| line.contains("memfd:"));
+        (fds, shared.count())
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         let pid = Pid::from_child(&self.child);
         rustix::process::kill_process(pid, signal).unwrap();
