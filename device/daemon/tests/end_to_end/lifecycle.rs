@@ -6,6 +6,7 @@ use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
+use std::process::Child;
 
 use irqstorm_core::control::Selection;
 use rustix::io::FdFlags;
@@ -168,9 +169,20 @@ fn a_socket_that_is_no_longer_its_own_is_not_removed() {
     assert!(is_gone(&scratch.control()));
 }
 
+/// A process that is not left behind, however its test ends.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Ended already, or its test has failed.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// Starts a device on a connection that is made already, and a driver at the
 /// other end.
-fn handed_over(scratch: &Scratch) -> (std::process::Child, Driver) {
+fn handed_over(scratch: &Scratch) -> (Process, Driver) {
     let path = scratch.path("front");
     let listener = UnixListener::bind(&path).unwrap();
     let connecting = std::thread::spawn(move || Driver::connect(&path, 2));
@@ -187,6 +199,7 @@ fn handed_over(scratch: &Scratch) -> (std::process::Child, Driver) {
     };
     // SAFETY: between fork and exec it makes one system call and nothing else.
     let child = unsafe { command.pre_exec(inherit) }.spawn().unwrap();
+    let child = Process(child);
     drop(stream);
     (child, connecting.join().unwrap())
 }
@@ -198,7 +211,7 @@ fn a_connection_handed_over_is_served_and_its_end_is_the_devices() {
     driver.write_now(0, 0, 4096, &[3; 512]);
     assert_eq!(driver.read_now(1, 0, 4096, 512), [3; 512]);
     drop(driver);
-    let status = eventually("the device's end", || child.try_wait().unwrap());
+    let status = eventually("the device's end", || child.0.try_wait().unwrap());
     assert_eq!(status.code(), Some(0));
     assert!(is_gone(&scratch.control()));
 }
@@ -208,8 +221,8 @@ fn a_signal_ends_a_device_with_a_connection_handed_over() {
     let scratch = Scratch::new();
     let (mut child, mut driver) = handed_over(&scratch);
     driver.write_now(0, 0, 0, &[3; 512]);
-    let pid = rustix::process::Pid::from_child(&child);
+    let pid = rustix::process::Pid::from_child(&child.0);
     rustix::process::kill_process(pid, Signal::TERM).unwrap();
-    let status = eventually("the device's end", || child.try_wait().unwrap());
+    let status = eventually("the device's end", || child.0.try_wait().unwrap());
     assert_eq!(status.code(), Some(0));
 }
