@@ -225,7 +225,9 @@ impl Channels {
 fn silence(limit: Duration, machine: &Machine, outputs: &Outputs) -> String {
     let advice = match machine.accel {
         Accel::Kvm => "KVM may not run guests here, try --accel tcg",
-        Accel::Tcg => "is the kernel built with virtio-blk, virtio-console and an initramfs?",
+        Accel::Tcg | Accel::TcgByTurns => {
+            "is the kernel built with virtio-blk, virtio-console and an initramfs?"
+        }
     };
     let said = fs::read_to_string(&outputs.qemu_log).unwrap_or_default();
     let first = said

@@ -58,7 +58,7 @@ impl Plan {
             scenario,
             seed,
             qemu_version,
-            accel: qemu::choose(arguments.accel),
+            accel: qemu::choose(arguments.accel, qemu_version),
         })
     }
 }
@@ -123,7 +123,7 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<Exit, Failure> {
         arguments.kernel.clone(),
         outputs,
     );
-    bench.first_boot(plan.accel.on_trial)?;
+    bench.first_boot(plan.accel.fallback)?;
 
     let mut record = Record {
         schema: SCHEMA,

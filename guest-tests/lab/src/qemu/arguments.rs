@@ -61,6 +61,7 @@ impl Machine {
         match self.accel {
             Accel::Kvm => line.option("-accel", "kvm").option("-cpu", "host"),
             Accel::Tcg => line.option("-accel", "tcg,thread=multi"),
+            Accel::TcgByTurns => line.option("-accel", "tcg,thread=single"),
         };
         line.option("-smp", format!("cpus={cpus},maxcpus={cpus}"));
         line.option("-m", format!("{mib}M"));
@@ -183,6 +184,8 @@ mod tests {
     #[test]
     fn the_accelerator_is_named_outright() {
         assert!(text(&machine(Accel::Tcg, 2)).contains("-accel tcg,thread=multi"));
+        let by_turns = text(&machine(Accel::TcgByTurns, 2));
+        assert!(by_turns.contains("-accel tcg,thread=single"));
         assert!(text(&machine(Accel::Kvm, 2)).contains("-accel kvm -cpu host"));
     }
 

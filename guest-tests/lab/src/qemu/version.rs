@@ -13,13 +13,20 @@ pub(crate) const PACKAGE: &str = "qemu-system-x86";
 
 /// The oldest QEMU on which everything here has been seen to work: that of
 /// Debian 12.
-const OLDEST: Version = Version { major: 7, minor: 2 };
+const OLDEST: Version = Version::new(7, 2);
 
 /// A release of QEMU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Version {
     major: u32,
     minor: u32,
+}
+
+impl Version {
+    /// A release by its numbers.
+    pub(crate) const fn new(major: u32, minor: u32) -> Version {
+        Version { major, minor }
+    }
 }
 
 impl fmt::Display for Version {

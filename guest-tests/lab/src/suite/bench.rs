@@ -61,12 +61,12 @@ impl Bench {
         }
     }
 
-    /// Boots the first guest. On trial, an accelerator that does not run it is
-    /// given up for TCG.
-    pub(crate) fn first_boot(&mut self, on_trial: bool) -> Result<(), Failure> {
-        if !on_trial {
+    /// Boots the first guest. An accelerator that does not run it is given up
+    /// for what there is to fall back on.
+    pub(crate) fn first_boot(&mut self, fallback: Option<Accel>) -> Result<(), Failure> {
+        let Some(fallback) = fallback else {
             return self.boot(BOOT_LIMIT);
-        }
+        };
         match self.boot(TRIAL_LIMIT) {
             Err(failure @ Failure::Boot { .. }) => {
                 let Failure::Boot { reason, .. } = &failure else {
@@ -75,7 +75,7 @@ impl Bench {
                 self.stages.note(&format!(
                     "using TCG (emulation, slower): KVM did not boot the guest: {reason}"
                 ));
-                self.machine.accel = Accel::Tcg;
+                self.machine.accel = fallback;
                 self.boot(BOOT_LIMIT)
             }
             outcome => outcome,
