@@ -30,7 +30,9 @@ pub(crate) fn case_lines(number: usize, case: &Case) -> String {
         let unit = if figure.unit.is_empty() { "" } else { " " };
         diagnostic(format!(
             "{}: {}{unit}{}",
-            figure.name, figure.value, figure.unit
+            figure.name,
+            rounded(figure.value),
+            figure.unit
         ));
     }
     if let Some(device) = &case.device {
@@ -61,6 +63,11 @@ pub(crate) fn case_lines(number: usize, case: &Case) -> String {
 fn one_line(text: &str) -> String {
     let clean = |c: char| if c.is_control() || c == '#' { ' ' } else { c };
     text.chars().map(clean).collect()
+}
+
+/// A figure as people read it: counts whole, anything else to a hundredth.
+fn rounded(value: f64) -> f64 {
+    (value * 100.0).round() / 100.0
 }
 
 #[cfg(test)]
