@@ -221,7 +221,7 @@ macro_rules! as_text {
                 impl serde::de::Visitor<'_> for Text {
                     type Value = $name;
                     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                        f.write_str("a quoted number with its unit")
+                        f.write_str("a quoted number with its unit, as in \"80us\" or \"5kHz\"")
                     }
                     fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<$name, E> {
                         text.parse().map_err(E::custom)

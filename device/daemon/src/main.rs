@@ -44,14 +44,23 @@ fn main() -> ExitCode {
     match act(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            let _ = writeln!(
-                io::stderr(),
-                "irqstorm-device: failed to {:#}",
-                failure.error
-            );
+            let told = in_words(&failure.error);
+            let _ = writeln!(io::stderr(), "irqstorm-device: failed to {told}");
             ExitCode::from(failure.code)
         }
     }
+}
+
+/// An error with its causes, each told once: many errors tell their cause
+/// themselves.
+fn in_words(error: &anyhow::Error) -> String {
+    let mut told = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !told.contains(&cause) {
+            told = format!("{told}: {cause}");
+        }
+    }
+    told.trim_end().to_owned()
 }
 
 /// An error and the exit code that goes with it.
@@ -114,4 +123,18 @@ fn start_log() {
         .with_ansi(io::stderr().is_terminal() && !no_color)
         .with_target(false)
         .init();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::in_words;
+    use anyhow::{Context, anyhow};
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let alone = anyhow!("no such file").context("open disk.raw: no such file");
+        assert_eq!(in_words(&alone), "open disk.raw: no such file");
+        let outer = Err::<(), _>(anyhow!("no such file")).context("open disk.raw");
+        assert_eq!(in_words(&outer.unwrap_err()), "open disk.raw: no such file");
+    }
 }
