@@ -134,13 +134,22 @@ impl Daemon {
         fs::read_to_string(self.scratch.path("log")).unwrap()
     }
 
-    /// How many fds it has open, and how many mappings of shared memory.
-    pub(crate) fn holds(&self) -> (usize, usize) {
+    /// The fds that it has open, by what they are, and the mappings of shared
+    /// memory that it has.
+    pub(crate) fn holds(&self) -> Vec<String> {
         let process = PathBuf::from("/proc").join(self.child.id().to_string());
-        let fds = fs::read_dir(process.join("fd")).unwrap().count();
+        let fds = fs::read_dir(process.join("fd")).unwrap();
+        // One that was closed meanwhile has no target any more.
+        let targets = fds.filter_map(|fd| fs::read_link(fd.unwrap().path()).ok());
         let maps = fs::read_to_string(process.join("maps")).unwrap();
         let shared = maps.lines().filter(|line| line.contains("memfd:"));
-        (fds, shared.count())
+        let fds = targets.map(|target| target.display().to_string());
+        let mut held: Vec<String> = fds.chain(shared.map(str::to_owned)).collect();
+        held.sort_unstable();
+        // A socket has an inode of its own, and a thread that has started late
+        // may have made another fd of it.
+        held.dedup_by(|a, b| a == b && a.starts_with("socket:"));
+        held
     }
 
     pub(crate) fn signal(&self, signal: Signal) {

@@ -6,6 +6,7 @@ mod daemon;
 mod driver;
 mod memory;
 
+use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
 pub(crate) use control::Control;
@@ -23,6 +24,20 @@ pub(crate) fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T
             return answer;
         }
         assert!(start.elapsed() < PATIENCE, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Asks until the answer is the expected one; fails the test if it never is.
+pub(crate) fn eventually_is<T: PartialEq + Debug>(expected: &T, mut ask: impl FnMut() -> T) {
+    let start = Instant::now();
+    loop {
+        let found = ask();
+        if found == *expected {
+            return;
+        }
+        let patient = start.elapsed() < PATIENCE;
+        assert!(patient, "it stays {found:#?}, and never is {expected:#?}");
         std::thread::sleep(Duration::from_millis(2));
     }
 }
