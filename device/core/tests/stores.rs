@@ -123,3 +123,22 @@ fn empty_missing_and_foreign_files_are_refused() {
     let folder_itself = FileStore::open(folder.path(), read_only);
     assert!(matches!(folder_itself, Err(FileError::NotADisk { .. })));
 }
+
+#[test]
+fn a_disk_that_is_written_to_is_nobody_elses() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("disk");
+    fs::write(&path, [0; 4096]).unwrap();
+    let writing = options(odd_geometry());
+    let reading = FileOptions {
+        read_only: true,
+        ..writing
+    };
+    let writer = FileStore::open(&path, writing).unwrap();
+    for other in [writing, reading] {
+        let refused = FileStore::open(&path, other);
+        assert!(matches!(refused, Err(FileError::InUse { .. })));
+    }
+    drop(writer);
+    let _readers = [reading; 2].map(|options| FileStore::open(&path, options).unwrap());
+}

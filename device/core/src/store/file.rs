@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 //! A disk in a raw file or on a block device of the host.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io;
 use std::os::unix::fs::{FileExt, FileTypeExt};
 use std::path::{Path, PathBuf};
@@ -42,6 +42,12 @@ pub enum FileError {
         path: PathBuf,
         /// Why not.
         source: io::Error,
+    },
+    /// Another device has it.
+    #[error("use {path}: another process has it locked; end that, or open both with --read-only")]
+    InUse {
+        /// The path.
+        path: PathBuf,
     },
     /// Neither a file nor a block device.
     #[error("use {path}: it is neither a regular file nor a block device")]
@@ -116,6 +122,12 @@ impl FileStore {
                 path: path.to_owned(),
             });
         }
+        lock(&file, options.read_only).map_err(|e| match e {
+            TryLockError::WouldBlock => FileError::InUse {
+                path: path.to_owned(),
+            },
+            TryLockError::Error(source) => failed("lock", source),
+        })?;
         // Works for block devices too, whose metadata has no size.
         let size =
             io::Seek::seek(&mut &file, io::SeekFrom::End(0)).map_err(|e| failed("measure", e))?;
@@ -229,6 +241,15 @@ impl FileStore {
             }
         }
         Ok(())
+    }
+}
+
+/// Keeps other devices from a disk that one writes to; readers share it. The
+/// lock goes with the file.
+fn lock(file: &File, read_only: bool) -> Result<(), TryLockError> {
+    match read_only {
+        true => file.try_lock_shared(),
+        false => file.try_lock(),
     }
 }
 
