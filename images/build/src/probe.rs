@@ -91,10 +91,7 @@ fn make(
             tree = Tree::open(&images.cache_dir, &images.sources, &spec.version, progress)?;
             let build = kernel::prepare(spec, &tree, progress)?;
             progress.begin(&stage, None);
-            // The objects may be those of another kernel of the same
-            // configuration: bring the symbols up to this one.
-            let mut symbols = kernel::make_in(&tree, &build);
-            run_logged(&stage, symbols.args(["vmlinux", "modules"]), log, |_| ())?;
+            kernel::refresh_symbols(&kernel.key, &tree, &build, log)?;
             kernel::make_in(&tree, &build)
         }
     };
