@@ -245,7 +245,8 @@ pub(crate) fn make_in(tree: &Tree, build: &Path) -> Command {
     make.arg("-C").arg(tree.source());
     make.arg(format!("O={}", build.display()));
     make.arg(format!("-j{}", jobs()));
-    make.env("KBUILD_BUILD_TIMESTAMP", "1970-01-01");
+    make.env("KBUILD_BUILD_TIMESTAMP", "1970-01-01")
+        .env("KBUILD_BUILD_VERSION", "1");
     make.env("KBUILD_BUILD_USER", "irqstorm")
         .env("KBUILD_BUILD_HOST", "irqstorm");
     make.env("LC_ALL", "C")
