@@ -49,6 +49,18 @@ pub struct Taken<T> {
     pub request: Result<Request, Status>,
 }
 
+/// What only a hostile device does with a completion: it breaks the protocol,
+/// for the driver to notice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lie {
+    /// The completion stands in the ring twice.
+    DuplicateId,
+    /// Before it stands one of a request that no driver can have made.
+    OutOfRangeId,
+    /// It says that the device wrote this many bytes.
+    Length(u32),
+}
+
 /// One queue of a front-end, in the four steps that the pump keeps apart.
 ///
 /// All calls come from the pump's thread. `complete`, `publish`,
@@ -57,6 +69,10 @@ pub struct Taken<T> {
 pub trait RequestQueue {
     /// What is needed to complete a request: it carries the request's buffers.
     type Token;
+
+    /// The most requests that the driver can have outstanding at once: what
+    /// the ring holds.
+    fn depth(&self) -> u32;
 
     /// Takes the next request, or `None` when the queue is empty. Called until
     /// it says `None`; then the driver's next kick is awaited (the front-end
@@ -70,8 +86,16 @@ pub trait RequestQueue {
         use_buffers: impl FnOnce(&dyn GuestBuffers) -> R,
     ) -> R;
 
-    /// Writes the completion into the ring, without making it visible.
-    fn complete(&mut self, token: Self::Token, outcome: Outcome) -> Result<(), BrokenQueue>;
+    /// Writes the completion into the ring, without making it visible; with a
+    /// lie if it is to be one. A lie that takes a place in the ring is left
+    /// out where it could cost a completion its own: what the driver has not
+    /// read is never overwritten.
+    fn complete(
+        &mut self,
+        token: Self::Token,
+        outcome: Outcome,
+        lie: Option<Lie>,
+    ) -> Result<(), BrokenQueue>;
 
     /// Makes visible everything completed since the last call: the used index
     /// or the phase bits.

@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use irqstorm_core::queue::{BrokenQueue, GuestBuffers, RequestQueue, Taken};
+use irqstorm_core::queue::{BrokenQueue, GuestBuffers, Lie, RequestQueue, Taken};
 use irqstorm_core::request::{Outcome, Request, Status};
 
 use crate::buffers::Bytes;
@@ -36,6 +36,8 @@ struct Ring {
     signals: u64,
     taken: u64,
     abandoned: u64,
+    depth: u32,
+    lies: Vec<(u64, Lie)>,
     break_on: Option<&'static str>,
 }
 
@@ -55,10 +57,11 @@ pub struct FakeDriver(Rc<RefCell<Ring>>);
 #[derive(Debug)]
 pub struct FakeQueue(Rc<RefCell<Ring>>);
 
-/// A driver that wants every interrupt, and its queue.
+/// A driver that wants every interrupt, and its queue, of 128 requests.
 pub fn connect() -> (FakeDriver, FakeQueue) {
     let ring = Rc::new(RefCell::new(Ring {
         wants: true,
+        depth: 128,
         ..Ring::default()
     }));
     (FakeDriver(Rc::clone(&ring)), FakeQueue(ring))
@@ -89,6 +92,11 @@ impl FakeDriver {
         self.0.borrow_mut().wants = wants;
     }
 
+    /// Says that the queue holds this many requests.
+    pub fn set_depth(&self, depth: u32) {
+        self.0.borrow_mut().depth = depth;
+    }
+
     /// Makes the named step find broken rings: `next`, `complete` or `publish`.
     pub fn break_on(&self, step: &'static str) {
         self.0.borrow_mut().break_on = Some(step);
@@ -102,6 +110,12 @@ impl FakeDriver {
     /// The tags of what has become visible so far, in order.
     pub fn used_tags(&self) -> Vec<u64> {
         self.0.borrow().used.iter().map(|used| used.tag).collect()
+    }
+
+    /// The lies written so far, with the tags of what they are about. They are
+    /// not among what is used.
+    pub fn lies(&self) -> Vec<(u64, Lie)> {
+        self.0.borrow().lies.clone()
     }
 
     /// Completions in the ring that are not visible yet.
@@ -147,6 +161,10 @@ impl Ring {
 impl RequestQueue for FakeQueue {
     type Token = FakeToken;
 
+    fn depth(&self) -> u32 {
+        self.0.borrow().depth
+    }
+
     fn next(&mut self) -> Result<Option<Taken<FakeToken>>, BrokenQueue> {
         let mut ring = self.0.borrow_mut();
         ring.check("next")?;
@@ -166,9 +184,15 @@ impl RequestQueue for FakeQueue {
         use_buffers(&token.data)
     }
 
-    fn complete(&mut self, token: FakeToken, outcome: Outcome) -> Result<(), BrokenQueue> {
+    fn complete(
+        &mut self,
+        token: FakeToken,
+        outcome: Outcome,
+        lie: Option<Lie>,
+    ) -> Result<(), BrokenQueue> {
         let mut ring = self.0.borrow_mut();
         ring.check("complete")?;
+        ring.lies.extend(lie.map(|lie| (token.tag, lie)));
         ring.written.push(Used {
             tag: token.tag,
             outcome,

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
-use irqstorm_core::queue::{BrokenQueue, GuestBuffers, RequestQueue, Taken};
+use irqstorm_core::queue::{BrokenQueue, GuestBuffers, Lie, RequestQueue, Taken};
 use irqstorm_core::request::{Outcome, QueueId};
 use virtio_queue::{DescriptorChain, Queue, QueueOwnedT, QueueT};
-use vm_memory::{Bytes, GuestAddress, GuestAddressSpace, GuestMemoryMmap};
+use vm_memory::{Bytes, GuestAddress, GuestAddressSpace, GuestMemoryError, GuestMemoryMmap};
 
 use crate::Memory;
 use crate::buffers::{DataBuffers, Segments};
@@ -34,6 +34,8 @@ pub struct VirtioQueue {
     /// For each head: whether the device has it. A driver may reuse one once
     /// its completion is published.
     taken: Vec<bool>,
+    /// Requests taken, not completed yet.
+    in_flight: u16,
     /// Heads completed, not published yet.
     completed: Vec<u16>,
     terms: Terms,
@@ -43,6 +45,8 @@ pub struct VirtioQueue {
     kicks_wanted: bool,
     broken: Option<BrokenQueue>,
     refusals: Limiter,
+    /// Lies left out.
+    unsaid: Limiter,
 }
 
 /// The fds of a ring, shared with the server, which replaces them.
@@ -96,6 +100,7 @@ impl VirtioQueue {
             memory,
             used: UsedRing::new(&ring),
             taken: vec![false; usize::from(ring.size())],
+            in_flight: 0,
             completed: Vec::new(),
             ring,
             terms,
@@ -104,6 +109,7 @@ impl VirtioQueue {
             kicks_wanted: true,
             broken: None,
             refusals: Limiter::default(),
+            unsaid: Limiter::default(),
         }
     }
 
@@ -147,6 +153,8 @@ impl VirtioQueue {
         match self.taken.get_mut(usize::from(head)) {
             Some(taken) if !*taken => {
                 *taken = true;
+                self.in_flight = self.in_flight.saturating_add(1);
+                self.used.came_back(head);
                 Ok(())
             }
             Some(_) => Err(self.stop(format!(
@@ -192,6 +200,51 @@ impl VirtioQueue {
         Taken { token, request }
     }
 
+    /// Writes the used element of `head`, and around it what a lie adds.
+    fn use_head(
+        &mut self,
+        memory: &GuestMemoryMmap,
+        head: u16,
+        len: u32,
+        lie: Option<Lie>,
+    ) -> Result<(), GuestMemoryError> {
+        match lie {
+            None => self.used.write(memory, head, len),
+            Some(Lie::Length(lied)) => self.used.write(memory, head, lied),
+            Some(Lie::DuplicateId) => {
+                self.used.write(memory, head, len)?;
+                self.used.write_element(memory, u32::from(head), len)
+            }
+            Some(Lie::OutOfRangeId) => {
+                self.used.write_element(memory, self.depth(), 0)?;
+                self.used.write(memory, head, len)
+            }
+        }
+    }
+
+    /// Whether the ring has room for a lie, once every request that is in
+    /// flight has its element: a lie must not make the driver lose one. If
+    /// not, says so.
+    fn has_room_for(&mut self, lie: Lie) -> bool {
+        let elements = match lie {
+            Lie::Length(_) => 0,
+            Lie::DuplicateId | Lie::OutOfRangeId => 1,
+        };
+        let room = self.used.room().saturating_sub(self.in_flight);
+        if elements <= room {
+            return true;
+        }
+        if let Some(suppressed) = self.unsaid.admit(Instant::now()) {
+            tracing::warn!(
+                queue = self.id.0,
+                suppressed,
+                "left out {lie:?}: the used ring has room for the {} requests in flight only",
+                self.in_flight
+            );
+        }
+        false
+    }
+
     fn tell(&mut self, refused: Refused) {
         if let Some(suppressed) = self.refusals.admit(Instant::now()) {
             tracing::warn!(
@@ -205,6 +258,10 @@ impl VirtioQueue {
 
 impl RequestQueue for VirtioQueue {
     type Token = Token;
+
+    fn depth(&self) -> u32 {
+        u32::from(self.ring.size())
+    }
 
     fn next(&mut self) -> Result<Option<Taken<Token>>, BrokenQueue> {
         self.check()?;
@@ -231,8 +288,16 @@ impl RequestQueue for VirtioQueue {
         })
     }
 
-    fn complete(&mut self, token: Token, outcome: Outcome) -> Result<(), BrokenQueue> {
+    fn complete(
+        &mut self,
+        token: Token,
+        outcome: Outcome,
+        lie: Option<Lie>,
+    ) -> Result<(), BrokenQueue> {
         self.check()?;
+        if self.used.room() == 0 {
+            return Err(self.stop("the driver has not read what a lie added".to_owned()));
+        }
         let memory = self.memory.memory();
         let mut len = 0;
         if let Some(at) = token.status {
@@ -244,9 +309,11 @@ impl RequestQueue for VirtioQueue {
             let data = outcome.written.min(room) + token.written + 1;
             len = u32::try_from(data).unwrap_or(u32::MAX);
         }
-        if let Err(e) = self.used.write(&memory, token.head, len) {
+        let lie = lie.filter(|&lie| self.has_room_for(lie));
+        if let Err(e) = self.use_head(&memory, token.head, len, lie) {
             return Err(self.stop(format!("its used ring cannot be written: {e}")));
         }
+        self.in_flight = self.in_flight.saturating_sub(1);
         self.completed.push(token.head);
         Ok(())
     }

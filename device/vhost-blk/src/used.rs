@@ -24,6 +24,13 @@ pub(crate) struct UsedRing {
     written: Wrapping<u16>,
     /// The index that the driver sees.
     published: Wrapping<u16>,
+    /// Elements written since the device has the ring.
+    count: u64,
+    /// How many of them the driver has read at least.
+    read: u64,
+    /// For each head, how many of them there were with the one that gave it
+    /// back.
+    given_back: Vec<Option<u64>>,
     /// Elements published since the driver's wish was last looked at.
     unasked: u32,
 }
@@ -39,6 +46,9 @@ impl UsedRing {
             event_idx: queue.event_idx_enabled(),
             written: Wrapping(queue.next_used()),
             published: Wrapping(queue.next_used()),
+            count: 0,
+            read: 0,
+            given_back: vec![None; usize::from(queue.size())],
             unasked: 0,
         }
     }
@@ -48,20 +58,53 @@ impl UsedRing {
         self.published.0
     }
 
-    /// Writes an element behind those already there. The driver does not see
-    /// it: it looks no further than the index (2.7.14).
+    /// The driver used `head` again, so it has read the element that gave it
+    /// back, and with it those before: nothing else tells how far it has read.
+    pub(crate) fn came_back(&mut self, head: u16) {
+        if let Some(Some(count)) = self.given_back.get(usize::from(head)) {
+            self.read = self.read.max(*count);
+        }
+    }
+
+    /// Elements that can be written before one may be lost that the driver has
+    /// not read. As long as each head is given back once, there is room for
+    /// every head that the device has: those not read are of other heads. What
+    /// stood in the ring before the device had it is taken as read.
+    pub(crate) fn room(&self) -> u16 {
+        let unread = self.count.saturating_sub(self.read);
+        let size = u64::from(self.size);
+        u16::try_from(size.saturating_sub(unread)).unwrap_or(self.size)
+    }
+
+    /// Writes the element that gives `head` back, behind those already there.
+    /// The driver does not see it: it looks no further than the index (2.7.14).
     pub(crate) fn write(
         &mut self,
         memory: &GuestMemoryMmap,
         head: u16,
         len: u32,
     ) -> Result<(), GuestMemoryError> {
+        self.write_element(memory, u32::from(head), len)?;
+        if let Some(count) = self.given_back.get_mut(usize::from(head)) {
+            *count = Some(self.count);
+        }
+        Ok(())
+    }
+
+    /// Writes an element that gives nothing back, whatever its id says.
+    pub(crate) fn write_element(
+        &mut self,
+        memory: &GuestMemoryMmap,
+        id: u32,
+        len: u32,
+    ) -> Result<(), GuestMemoryError> {
         let slot = u64::from(self.written.0 % self.size);
-        let [i0, i1, i2, i3] = u32::from(head).to_le_bytes();
+        let [i0, i1, i2, i3] = id.to_le_bytes();
         let [l0, l1, l2, l3] = len.to_le_bytes();
         let at = at(self.used, RING_HEADER_LEN + slot * USED_ELEMENT_LEN)?;
         memory.write_slice(&[i0, i1, i2, i3, l0, l1, l2, l3], at)?;
         self.written += 1;
+        self.count = self.count.saturating_add(1);
         Ok(())
     }
 

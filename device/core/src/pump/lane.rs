@@ -134,7 +134,7 @@ impl<Q: RequestQueue> Lane<Q> {
             return Ok(None);
         };
         let status = in_flight.outcome.status;
-        requests.complete(in_flight.token, in_flight.outcome)?;
+        requests.complete(in_flight.token, in_flight.outcome, None)?;
         self.counters.completed += 1;
         self.counters.failed += u64::from(status != Status::Ok);
         events.record(Event {

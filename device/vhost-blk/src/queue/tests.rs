@@ -2,6 +2,7 @@
 //! The ring against a driver's side made by hand: every layout that must be
 //! accepted, every shape that must be refused, and the four steps apart.
 
+mod lies;
 mod malformed;
 mod random;
 mod requests;
@@ -221,7 +222,7 @@ impl<'a> Bench<'a> {
             Ok(_) => outcome,
             Err(status) => Outcome::failed(status),
         };
-        self.queue.complete(token, outcome).unwrap();
+        self.queue.complete(token, outcome, None).unwrap();
         self.queue.publish().unwrap();
         request
     }

@@ -300,7 +300,7 @@ impl Lane {
 
     fn complete_held(&mut self) {
         for (token, outcome) in self.held.drain(..) {
-            self.queue.complete(token, outcome).unwrap();
+            self.queue.complete(token, outcome, None).unwrap();
         }
         self.queue.publish().unwrap();
         if self.queue.wants_interrupt().unwrap() {

@@ -375,7 +375,7 @@ fn a_head_that_is_completed_but_not_shown_stops_the_ring_and_one_shown_is_taken_
     bench.complete(Outcome::ok(0)).unwrap();
     bench.make_available(head);
     let Taken { token, .. } = bench.take();
-    bench.queue.complete(token, Outcome::ok(0)).unwrap();
+    bench.queue.complete(token, Outcome::ok(0), None).unwrap();
     bench.make_available(head);
     assert_stopped(&mut bench, "a head not shown yet");
 }

@@ -137,7 +137,7 @@ fn serve(bench: &mut Bench) -> Result<(), TestCaseError> {
             Err(status) => Outcome::failed(*status),
         };
         let head = u32::from(token.head);
-        prop_assert!(bench.queue.complete(token, outcome).is_ok());
+        prop_assert!(bench.queue.complete(token, outcome, None).is_ok());
         prop_assert!(bench.queue.publish().is_ok());
         prop_assert_eq!(bench.last_used().0, head);
     }

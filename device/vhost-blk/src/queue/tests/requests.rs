@@ -20,7 +20,7 @@ fn a_read_hands_its_buffers_to_the_store_and_counts_the_status_byte() {
         assert_eq!(buffers.len(), 512);
         buffers.write(0, &[0x5a; 512]).unwrap();
     });
-    bench.queue.complete(token, Outcome::ok(512)).unwrap();
+    bench.queue.complete(token, Outcome::ok(512), None).unwrap();
     bench.queue.publish().unwrap();
     assert_eq!(bench.last_used(), (u32::from(head), 513));
     assert_eq!(bench.bytes(STATUS, 1), [0]);
@@ -55,7 +55,7 @@ fn a_write_hands_its_data_to_the_store() {
         buffers.read(0, &mut found).unwrap();
         assert_eq!(found, [7; 1024]);
     });
-    bench.queue.complete(token, Outcome::ok(0)).unwrap();
+    bench.queue.complete(token, Outcome::ok(0), None).unwrap();
     bench.queue.publish().unwrap();
     assert_eq!(bench.last_used().1, 1);
 }

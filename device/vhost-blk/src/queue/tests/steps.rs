@@ -16,7 +16,7 @@ fn completing_writes_the_element_and_leaves_the_index() {
     let memory = memory();
     let mut bench = Bench::new(&memory);
     let token = flush(&mut bench);
-    bench.queue.complete(token, Outcome::ok(0)).unwrap();
+    bench.queue.complete(token, Outcome::ok(0), None).unwrap();
     assert_eq!(bench.field(USED_IDX), 0);
     assert_eq!(bench.bytes(STATUS, 1), [0]);
     assert_eq!(bench.used(0), (0, 1));
@@ -29,7 +29,7 @@ fn publishing_shows_everything_completed_and_signals_nothing() {
     let mut bench = Bench::new(&memory);
     for _ in 0..3 {
         let token = flush(&mut bench);
-        bench.queue.complete(token, Outcome::ok(0)).unwrap();
+        bench.queue.complete(token, Outcome::ok(0), None).unwrap();
     }
     assert_eq!(bench.field(USED_IDX), 0);
     bench.queue.publish().unwrap();
@@ -44,7 +44,7 @@ fn asking_signals_nothing_and_signalling_shows_nothing() {
     let memory = memory();
     let mut bench = Bench::new(&memory);
     let token = flush(&mut bench);
-    bench.queue.complete(token, Outcome::ok(0)).unwrap();
+    bench.queue.complete(token, Outcome::ok(0), None).unwrap();
     bench.queue.signal();
     bench.queue.signal();
     assert_eq!(signals(&bench.call), 2);
@@ -60,7 +60,7 @@ fn completions_out_of_order_are_used_in_the_order_they_were_completed() {
     let mut bench = Bench::new(&memory);
     let mut tokens: Vec<Token> = (0..3).map(|_| flush(&mut bench)).collect();
     while let Some(token) = tokens.pop() {
-        bench.queue.complete(token, Outcome::ok(0)).unwrap();
+        bench.queue.complete(token, Outcome::ok(0), None).unwrap();
     }
     bench.queue.publish().unwrap();
     assert_eq!([0, 1, 2].map(|index| bench.used(index).0), [4, 2, 0]);
@@ -70,7 +70,7 @@ fn completions_out_of_order_are_used_in_the_order_they_were_completed() {
 fn show(bench: &mut Bench, count: u16) {
     for _ in 0..count {
         let token = flush(bench);
-        bench.queue.complete(token, Outcome::ok(0)).unwrap();
+        bench.queue.complete(token, Outcome::ok(0), None).unwrap();
     }
     bench.queue.publish().unwrap();
 }
@@ -146,7 +146,7 @@ fn a_drained_ring_asks_for_a_kick_and_one_being_served_does_not() {
     assert!(no_notify(&bench));
     assert!(bench.queue.next().unwrap().is_none());
     assert!(!no_notify(&bench));
-    bench.queue.complete(token, Outcome::ok(0)).unwrap();
+    bench.queue.complete(token, Outcome::ok(0), None).unwrap();
 }
 
 #[test]
