@@ -6,47 +6,72 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Counts of one queue, or sums over queues. They only grow while a device
-/// runs, reconnections included; `held` and `in_flight` are levels.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Counters {
+/// Makes the counters' fields once: for the struct, for sums, for lists.
+macro_rules! counters {
+    ($($(#[doc = $doc:literal])* $field:ident,)*) => {
+        /// Counts of one queue, or sums over queues. They only grow while a
+        /// device runs, reconnections included; `held` and `in_flight` are
+        /// levels.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(default)]
+        pub struct Counters {
+            $($(#[doc = $doc])* pub $field: u64,)*
+        }
+
+        impl Counters {
+            /// Adds another queue's counts to these.
+            pub fn add(&mut self, other: &Counters) {
+                $(self.$field += other.$field;)*
+            }
+
+            /// Each of them with its name and what it counts.
+            pub fn each(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
+                [$((stringify!($field), concat!($($doc),*), self.$field),)*].into_iter()
+            }
+        }
+    };
+}
+
+counters! {
     /// Requests taken from the ring.
-    pub requests: u64,
+    requests,
     /// Requests taken and not yet completed, held ones included.
-    pub in_flight: u64,
+    in_flight,
     /// Of these, the ones waiting for a release.
-    pub held: u64,
+    held,
     /// Completions written into the ring.
-    pub completed: u64,
+    completed,
     /// Of these, the ones with an error status.
-    pub failed: u64,
+    failed,
     /// Requests given up because their connection went.
-    pub abandoned: u64,
+    abandoned,
     /// Times that completions were made visible.
-    pub published: u64,
+    published,
     /// Times that the driver was asked whether it wants an interrupt and did.
-    pub wanted: u64,
-    /// Interrupts written for completions.
-    pub signalled: u64,
+    wanted,
+    /// Interrupts written for completions that had become visible.
+    signalled,
     /// Publications that ended in no interrupt since the driver wanted none.
-    pub suppressed: u64,
-    /// Interrupts written with no completion behind them.
-    pub spurious: u64,
+    suppressed,
+    /// Interrupts written before the completion that they are for.
+    early,
+    /// Interrupts decided and not written.
+    dropped,
+    /// Interrupts written since none had come for too long.
+    rescued,
+    /// Interrupts written again with nothing more behind them.
+    duplicated,
+    /// Interrupts written with no completion behind them: storms, volleys, fire.
+    spurious,
+    /// Interrupts that the guard kept from being written.
+    withheld,
+    /// Completions that told the driver something untrue.
+    lied,
 }
 
 impl Counters {
-    /// Adds another queue's counts to these.
-    pub fn add(&mut self, other: &Counters) {
-        self.requests += other.requests;
-        self.in_flight += other.in_flight;
-        self.held += other.held;
-        self.completed += other.completed;
-        self.failed += other.failed;
-        self.abandoned += other.abandoned;
-        self.published += other.published;
-        self.wanted += other.wanted;
-        self.signalled += other.signalled;
-        self.suppressed += other.suppressed;
-        self.spurious += other.spurious;
+    /// Interrupts written, whatever for.
+    pub fn written(&self) -> u64 {
+        self.signalled + self.early + self.rescued + self.duplicated + self.spurious
     }
 }

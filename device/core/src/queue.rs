@@ -39,6 +39,12 @@ pub struct BrokenQueue(
     pub String,
 );
 
+/// The interrupt of the configuration vector.
+pub trait ConfigLine: Send {
+    /// Raises it. Never blocks; false if it could not be written now.
+    fn signal(&self) -> bool;
+}
+
 /// A request taken from a queue.
 #[derive(Debug)]
 pub struct Taken<T> {

@@ -57,7 +57,7 @@ impl Extent {
 }
 
 /// The kind of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Operation {
     /// Data from the disk to the guest.
@@ -74,6 +74,32 @@ pub enum Operation {
     Identify,
     /// A chain or command that could not be parsed: completed with its error.
     Malformed,
+}
+
+impl Operation {
+    /// Every kind.
+    pub const ALL: [Operation; 7] = [
+        Operation::Read,
+        Operation::Write,
+        Operation::Flush,
+        Operation::Discard,
+        Operation::WriteZeroes,
+        Operation::Identify,
+        Operation::Malformed,
+    ];
+
+    /// Its name, as scenarios, commands and events have it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Operation::Read => "read",
+            Operation::Write => "write",
+            Operation::Flush => "flush",
+            Operation::Discard => "discard",
+            Operation::WriteZeroes => "write-zeroes",
+            Operation::Identify => "identify",
+            Operation::Malformed => "malformed",
+        }
+    }
 }
 
 /// One request as the rest of the device sees it.

@@ -8,8 +8,6 @@ use std::fmt;
 use std::ops::{Add, Sub};
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
 /// A value of a scenario or a command that cannot be what it should be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("'{text}' is not {wanted}")]
@@ -21,6 +19,8 @@ pub struct UnitError {
 const NANOS_WANTED: &str = "a time: write a number and a unit, as in \"80us\", \"1.5ms\" or \"2s\"";
 const RATE_WANTED: &str =
     "a rate above zero: write a number and a unit, as in \"500Hz\" or \"20kHz\"";
+const SHARE_WANTED: &str = "a share: write a percentage from 0 to 100, as in \"99.9%\"";
+const BYTES_WANTED: &str = "a size: write a number and B, KiB, MiB, GiB or TiB, as in \"64KiB\"";
 const FRACTION_WANTED: &str = "a share: write a percentage above 0 and up to 100, as in \"25%\"";
 
 /// A point on the device's clock or a span of it, in nanoseconds.
@@ -106,6 +106,16 @@ impl FromStr for Nanos {
 pub struct Rate(u64);
 
 impl Rate {
+    /// So many thousandths of one a second; none at all becomes one.
+    pub const fn from_millihertz(millihertz: u64) -> Rate {
+        Rate(if millihertz == 0 { 1 } else { millihertz })
+    }
+
+    /// How many thousandths of one a second.
+    pub const fn millihertz(self) -> u64 {
+        self.0
+    }
+
     /// The time that `events` of them take: never less than a nanosecond.
     pub fn period(self, events: u32) -> Nanos {
         let nanos = u128::from(events) * 1_000_000_000_000 / u128::from(self.0);
@@ -151,6 +161,16 @@ impl Fraction {
     /// All of it.
     pub const WHOLE: Fraction = Fraction(1_000_000);
 
+    /// So many millionths, at least one and at most all.
+    pub fn from_millionths(millionths: u32) -> Fraction {
+        Fraction(millionths.clamp(1, 1_000_000))
+    }
+
+    /// How many millionths.
+    pub const fn millionths(self) -> u32 {
+        self.0
+    }
+
     /// This share of a span.
     pub fn of(self, span: Nanos) -> Nanos {
         let part = u128::from(span.0) * u128::from(self.0) / 1_000_000;
@@ -182,6 +202,97 @@ impl FromStr for Fraction {
     }
 }
 
+/// A share from nothing to the whole, in trillionths: fine enough for every
+/// percentile that a tool writes of a latency's tail.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Share(u64);
+
+impl Share {
+    /// None of it.
+    pub const NONE: Share = Share(0);
+
+    /// All of it.
+    pub const WHOLE: Share = Share(1_000_000_000_000);
+
+    /// So many trillionths, or the whole if they are more.
+    pub fn from_trillionths(trillionths: u64) -> Share {
+        Share(trillionths.min(Share::WHOLE.0))
+    }
+
+    /// `part` of `whole`, rounded down, and the whole of nothing.
+    pub fn from_counts(part: u64, whole: u64) -> Share {
+        (u128::from(part) * u128::from(Share::WHOLE.0))
+            .checked_div(u128::from(whole))
+            .and_then(|trillionths| u64::try_from(trillionths).ok())
+            .map_or(Share::WHOLE, Share::from_trillionths)
+    }
+
+    /// How many trillionths.
+    pub const fn trillionths(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for Share {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let whole = self.0 / 10_000_000_000;
+        match self.0 % 10_000_000_000 {
+            0 => write!(f, "{whole}%"),
+            rest => write!(
+                f,
+                "{whole}.{}%",
+                format!("{rest:010}").trim_end_matches('0')
+            ),
+        }
+    }
+}
+
+impl FromStr for Share {
+    type Err = UnitError;
+    fn from_str(text: &str) -> Result<Share, UnitError> {
+        scaled(text, &[("%", 10_000_000_000)])
+            .filter(|&trillionths| trillionths <= Share::WHOLE.0)
+            .map(Share)
+            .ok_or_else(|| UnitError {
+                text: text.to_owned(),
+                wanted: SHARE_WANTED,
+            })
+    }
+}
+
+/// A number of bytes, in powers of 1024.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Bytes(pub u64);
+
+const BYTE_UNITS: [(&str, u64); 5] = [
+    ("TiB", 1 << 40),
+    ("GiB", 1 << 30),
+    ("MiB", 1 << 20),
+    ("KiB", 1 << 10),
+    ("B", 1),
+];
+
+impl fmt::Display for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The largest unit of which it is a whole number.
+        let exact = |&&(_, scale): &&(&str, u64)| self.0 >= scale && self.0.is_multiple_of(scale);
+        let (unit, scale) = BYTE_UNITS.iter().find(exact).unwrap_or(&("B", 1));
+        write!(f, "{}{unit}", self.0 / scale)
+    }
+}
+
+impl FromStr for Bytes {
+    type Err = UnitError;
+    fn from_str(text: &str) -> Result<Bytes, UnitError> {
+        scaled(text, &BYTE_UNITS)
+            .map(Bytes)
+            .ok_or_else(|| UnitError {
+                text: text.to_owned(),
+                wanted: BYTES_WANTED,
+            })
+    }
+}
+
 /// Reads a decimal number followed by one of `units` and scales it, exactly:
 /// digits below the scale's last are refused rather than rounded away.
 fn scaled(text: &str, units: &[(&str, u64)]) -> Option<u64> {
@@ -194,34 +305,35 @@ fn scaled(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     if whole.is_empty() || decimals.contains('.') {
         return None;
     }
-    let mut value = whole.parse::<u64>().ok()?.checked_mul(scale)?;
-    let mut place = scale;
-    for digit in decimals.bytes() {
-        place /= 10;
-        let digit = u64::from(digit.checked_sub(b'0')?);
-        if place == 0 && digit != 0 {
-            return None;
-        }
-        value = value.checked_add(digit * place)?;
+    let whole = whole.parse::<u64>().ok()?.checked_mul(scale)?;
+    let decimals = decimals.trim_end_matches('0');
+    if decimals.is_empty() {
+        return Some(whole);
     }
-    Some(value)
+    // As many digits as 128 bits can scale: more are below any unit's last.
+    let divisor = 10u128.checked_pow(u32::try_from(decimals.len()).ok()?)?;
+    let part = decimals.parse::<u128>().ok()?.checked_mul(scale.into())?;
+    if !part.is_multiple_of(divisor) {
+        return None;
+    }
+    whole.checked_add(u64::try_from(part / divisor).ok()?)
 }
 
 /// Serde through `Display` and `FromStr`, so that files and the wire read alike.
 macro_rules! as_text {
-    ($($name:ident),*) => {$(
-        impl Serialize for $name {
-            fn serialize<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
+    ($name:ident, $expecting:literal) => {
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
                 out.collect_str(self)
             }
         }
-        impl<'de> Deserialize<'de> for $name {
-            fn deserialize<D: Deserializer<'de>>(input: D) -> Result<$name, D::Error> {
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(input: D) -> Result<$name, D::Error> {
                 struct Text;
                 impl serde::de::Visitor<'_> for Text {
                     type Value = $name;
-                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                        f.write_str("a quoted number with its unit, as in \"80us\" or \"5kHz\"")
+                    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                        f.write_str($expecting)
                     }
                     fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<$name, E> {
                         text.parse().map_err(E::custom)
@@ -230,9 +342,15 @@ macro_rules! as_text {
                 input.deserialize_str(Text)
             }
         }
-    )*};
+    };
 }
-as_text!(Nanos, Rate, Fraction);
+pub(crate) use as_text;
+
+as_text!(Nanos, "a quoted number with its unit, as in \"80us\"");
+as_text!(Rate, "a quoted number with its unit, as in \"5kHz\"");
+as_text!(Fraction, "a quoted number with its unit, as in \"25%\"");
+as_text!(Share, "a quoted number with its unit, as in \"99.9%\"");
+as_text!(Bytes, "a quoted number with its unit, as in \"64KiB\"");
 
 #[cfg(test)]
 mod tests {
@@ -277,6 +395,23 @@ mod tests {
     }
 
     #[test]
+    fn sizes_read_and_print_in_their_largest_whole_unit() {
+        for (text, bytes, printed) in [
+            ("64KiB", 65_536, "64KiB"),
+            ("1.5MiB", 1_572_864, "1536KiB"),
+            ("512B", 512, "512B"),
+            ("0B", 0, "0B"),
+            ("2 TiB", 2 << 40, "2TiB"),
+        ] {
+            assert_eq!(text.parse(), Ok(Bytes(bytes)));
+            assert_eq!(Bytes(bytes).to_string(), printed);
+        }
+        for text in ["4096", "4K", "0.5B", "99999999TiB"] {
+            assert!(text.parse::<Bytes>().is_err(), "{text} was taken");
+        }
+    }
+
+    #[test]
     fn a_rate_gives_the_time_its_events_take() {
         let rate: Rate = "20kHz".parse().unwrap();
         assert_eq!(rate.period(1), Nanos::from_micros(50));
@@ -288,6 +423,24 @@ mod tests {
         let half: Fraction = "50%".parse().unwrap();
         assert_eq!(half.of(Nanos::from_millis(10)), Nanos::from_millis(5));
         assert_eq!(Fraction::WHOLE.of(Nanos(7)), Nanos(7));
+    }
+
+    #[test]
+    fn a_share_may_be_nothing_and_prints_what_it_reads() {
+        for text in ["0%", "50%", "99.99%", "99.9999999999%", "100%"] {
+            assert_eq!(text.parse::<Share>().unwrap().to_string(), text);
+        }
+        for text in ["100.1%", "1", "0.00000000001%"] {
+            assert!(text.parse::<Share>().is_err(), "{text} was taken");
+        }
+    }
+
+    #[test]
+    fn a_share_of_counts_is_exact() {
+        assert_eq!(Share::from_counts(999, 1_000).to_string(), "99.9%");
+        assert_eq!(Share::from_counts(u64::MAX, u64::MAX), Share::WHOLE);
+        assert_eq!(Share::from_counts(0, u64::MAX), Share::NONE);
+        assert_eq!(Share::from_counts(0, 0), Share::WHOLE);
     }
 
     #[test]

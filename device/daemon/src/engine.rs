@@ -108,7 +108,7 @@ impl<Q: RequestQueue> Engine<Q> {
     fn run(&mut self) -> io::Result<()> {
         let mut events = [EpollEvent::default(); EVENTS];
         loop {
-            self.pump.tick(self.clock.now());
+            self.pump.tick(&self.clock);
             let timeout = self.sleep_plan()?;
             let ready = match self.epoll.wait(timeout, &mut events) {
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
@@ -166,7 +166,7 @@ impl<Q: RequestQueue> Engine<Q> {
                 return Flow::Continue;
             };
             self.follow_kicks(&mut message);
-            if self.pump.handle(message, self.clock.now()) == Flow::Stop {
+            if self.pump.handle(message, &self.clock) == Flow::Stop {
                 return Flow::Stop;
             }
         }
@@ -233,9 +233,9 @@ impl<Q: RequestQueue> Engine<Q> {
                 self.forget_kick(queue);
             }
         }
-        self.pump.kick(queue, self.clock.now());
+        self.pump.kick(queue, &self.clock);
         // Other queues' requests may take long to execute: what has come due
         // meanwhile is not kept waiting for them.
-        self.pump.tick(self.clock.now());
+        self.pump.tick(&self.clock);
     }
 }

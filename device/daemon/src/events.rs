@@ -168,6 +168,10 @@ pub(crate) struct NoSink;
 
 impl EventSink for NoSink {
     fn record(&mut self, _: Event) {}
+
+    fn listens(&self) -> bool {
+        false
+    }
 }
 
 impl WriterThread {

@@ -2,9 +2,10 @@
 //! irqstorm-device: a vhost-user block device whose completions and interrupts
 //! are scripted.
 //!
-//! Four threads: this one is the control plane; `pump` completes requests;
+//! Five threads: this one is the control plane; `pump` completes requests;
 //! `vhost-user` serves the front-end's connection and hands its rings to the
-//! pump; `events` writes the event stream.
+//! pump; `vhost-user-relay` carries that connection's messages; `events` writes
+//! the event stream.
 //!
 //! For libvirt and its like to find this program, 50-irqstorm-device.json goes
 //! to /usr/share/qemu/vhost-user or /etc/qemu/vhost-user, with the path in it

@@ -8,8 +8,8 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::thread::{self, JoinHandle};
 
 use anyhow::{Context, anyhow};
-use irqstorm_core::clock::Clock;
-use irqstorm_core::event::EventSink;
+use irqstorm_core::clock::Monotonic;
+use irqstorm_core::event::{EventSink, Floor};
 use irqstorm_core::inbox::Message;
 use irqstorm_core::pump::{Pump, PumpConfig};
 use irqstorm_core::request::SECTOR_SIZE;
@@ -72,8 +72,11 @@ pub(crate) fn run(cli: &Cli) -> Result<(), Failure> {
         scenario_name,
         seed,
         queues: cli.num_queues,
+        replay: None,
+        config_line: None,
+        floor: Floor::default(),
     };
-    let make = move |clock: &_| Pump::new(config, sink, Clock::now(clock));
+    let make = move |clock: &Monotonic| Pump::new(config, sink, clock);
     let pump = engine::spawn(mailbox, make, ends()?).map_err(went_wrong)?;
     let handle = server.handle();
     let front_thread = serve_front(server, front, ends()?)?;

@@ -2,11 +2,13 @@
 //! Fake driver, event recorder and the conformance suites that every store
 //! must pass: tests of the device with no guest, no socket and no clock.
 
+pub mod bench;
 pub mod buffers;
 pub mod driver;
 pub mod events;
 pub mod store;
 
+pub use bench::Bench;
 pub use buffers::Bytes;
 pub use driver::{FakeDriver, FakeQueue};
 pub use events::Recorder;

@@ -132,7 +132,7 @@ fn shorten(line: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use irqstorm_core::control::HoldReply;
+    use irqstorm_core::control::{Fire, Hold, HoldReply};
     use std::os::unix::net::UnixListener;
     use std::thread;
 
@@ -164,7 +164,11 @@ mod tests {
             "{\"id\":1,\"ok\":{\"holding\":true}}\n".into(),
         ]);
         let mut control = Control::connect(&folder.path().join("c")).unwrap();
-        let reply: HoldReply = control.ask(&Command::Hold { on: true }).unwrap();
+        let hold = Hold {
+            on: true,
+            ..Hold::default()
+        };
+        let reply: HoldReply = control.ask(&Command::Hold(hold)).unwrap();
         assert!(reply.holding);
         assert_eq!(
             told.join().unwrap().trim(),
@@ -177,10 +181,7 @@ mod tests {
         let refusal = r#"{"id":1,"error":{"code":"not-found","text":"no queue 9"}}"#;
         let (folder, _told) = device(vec![greeting(), format!("{refusal}\n")]);
         let mut control = Control::connect(&folder.path().join("c")).unwrap();
-        let command = Command::Fire {
-            queue: None,
-            count: 1,
-        };
+        let command = Command::Fire(Fire::default());
         let failure = control.ask_raw(&command).unwrap_err();
         assert_eq!(failure.to_string(), "fire: the device refused: no queue 9");
     }

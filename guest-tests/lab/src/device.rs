@@ -9,8 +9,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use irqstorm_core::control::{
-    Command as Order, HoldReply, ListReply, ReleaseReply, ScenarioReply, Selection, StatusReply,
-    StormReply,
+    Command as Order, Hold, HoldReply, List, ListReply, ReleaseReply, ScenarioReply, Selection,
+    StatusReply, StormReply,
 };
 
 use crate::control::Control;
@@ -89,7 +89,7 @@ impl Device {
     /// Puts a scenario in force.
     pub(crate) fn set_scenario(&mut self, scenario: &NamedScenario) -> Result<(), Failure> {
         let order = Order::Scenario {
-            toml: scenario.to_toml()?,
+            toml: scenario.to_toml(),
             name: scenario.name.clone(),
         };
         self.control.ask::<ScenarioReply>(&order).map(|_| ())
@@ -97,9 +97,16 @@ impl Device {
 
     /// Lets go of what an earlier test may have left held, and rests.
     pub(crate) fn quiet(&mut self) -> Result<(), Failure> {
-        self.control
-            .ask::<StormReply>(&Order::Storm { on: false })?;
-        self.control.ask::<HoldReply>(&Order::Hold { on: false })?;
+        let no_storm = Order::Storm {
+            on: false,
+            name: None,
+        };
+        self.control.ask::<StormReply>(&no_storm)?;
+        let no_hold = Order::Hold(Hold {
+            on: false,
+            ..Hold::default()
+        });
+        self.control.ask::<HoldReply>(&no_hold)?;
         let everything = Order::Release(Selection::default());
         self.control.ask::<ReleaseReply>(&everything).map(|_| ())
     }
@@ -111,8 +118,10 @@ impl Device {
 
     /// What it holds.
     pub(crate) fn held(&mut self) -> Result<ListReply, Failure> {
-        let limit = Some(SHOWN_HELD);
-        self.control.ask(&Order::List { limit })
+        self.control.ask(&Order::List(List {
+            limit: Some(SHOWN_HELD),
+            ..List::default()
+        }))
     }
 
     /// How it ended, if it has: it should not.

@@ -119,16 +119,13 @@ impl NamedScenario {
 
     /// The same, drawing from this seed.
     pub(crate) fn seeded(mut self, seed: u64) -> NamedScenario {
-        self.scenario.seed = Some(seed);
+        self.scenario = self.scenario.with_seed(seed);
         self
     }
 
-    /// Its text, for the device.
-    pub(crate) fn to_toml(&self) -> Result<String, Failure> {
-        toml::to_string(&self.scenario).map_err(|error| Failure::BadArgument {
-            what: format!("scenario {}", self.name),
-            reason: format!("it cannot be written as TOML: {error}"),
-        })
+    /// Its text, for the device: one that names no files.
+    pub(crate) fn to_toml(&self) -> String {
+        self.scenario.document().to_text()
     }
 }
 

@@ -1,17 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! One queue under the pump: what it has in flight, and the four steps of its
-//! completions.
+//! One queue under the pump: what it has in flight, and the ring's side of its
+//! completions. What comes of their interrupts is in `interrupts`.
 
 use std::collections::BTreeMap;
 
 use crate::counters::Counters;
-use crate::event::{Event, EventSink, What};
+use crate::event::What;
+use crate::filter::Traits;
 use crate::plan::Plan;
 use crate::queue::{BrokenQueue, RequestQueue};
-use crate::request::{Operation, Outcome, QueueId, RequestId, Sector, Status};
-use crate::scenario::Interrupt;
+use crate::request::{Outcome, QueueId, RequestId, Status};
+use crate::scenario::Order;
 use crate::storm::Guard;
 use crate::units::Nanos;
+
+use super::interrupts::{Asked, Owed};
+use super::measured::Latencies;
+use super::turn::Turn;
 
 /// The entries of the largest ring that there is (Virtio 1.2, 2.7: queue size
 /// at most 32768; NVMe 2.0, CAP.MQES: at most 65536).
@@ -22,37 +27,47 @@ pub(super) struct InFlight<T> {
     pub(super) token: T,
     pub(super) outcome: Outcome,
     pub(super) plan: Plan,
-    pub(super) operation: Operation,
-    pub(super) sector: Sector,
-    pub(super) bytes: u64,
+    pub(super) traits: Traits,
     pub(super) arrived: Nanos,
     pub(super) held: bool,
 }
 
-/// What the completions written and not yet published ask of their interrupt.
-#[derive(Clone, Copy, Debug, Default)]
-struct Pending {
-    /// Completions in the ring that are not visible yet.
-    unpublished: u32,
-    /// When the last of them was due.
-    planned: Nanos,
-    /// Whether one of them has its interrupt decided at once.
-    decide: bool,
-    /// Whether one of them has its interrupt whatever the driver wants.
-    force: bool,
+/// Completions written and not yet visible.
+#[derive(Debug, Default)]
+pub(super) struct Pending {
+    /// When each was due, and when its request arrived.
+    pub(super) completions: Vec<(Nanos, Nanos)>,
+    /// What they ask of their interrupt.
+    pub(super) asked: Asked,
+}
+
+/// Completions that have come due and wait for others.
+#[derive(Debug, Default)]
+struct Gathered {
+    requests: Vec<RequestId>,
+    order: Order,
+    /// The window's number.
+    window: u64,
 }
 
 /// One queue: attached to a driver's rings or not.
 pub(super) struct Lane<Q: RequestQueue> {
-    id: QueueId,
-    requests: Option<Q>,
+    pub(super) id: QueueId,
+    pub(super) requests: Option<Q>,
     in_flight: BTreeMap<RequestId, InFlight<Q::Token>>,
-    pending: Pending,
-    /// Published completions whose interrupt is not decided yet.
-    undecided: u32,
-    /// When a coalesced interrupt is decided at the latest.
-    coalesce_until: Option<Nanos>,
+    pub(super) pending: Pending,
+    pub(super) owed: Owed,
+    gathered: Gathered,
+    /// Windows opened under this scenario.
+    windows: u64,
+    /// Requests taken under this scenario.
+    arrivals: u64,
+    /// No completion in order is due before this.
+    in_order_from: Nanos,
+    /// Counts attachments.
+    pub(super) attachment: u64,
     pub(super) counters: Counters,
+    pub(super) latencies: Latencies,
     pub(super) guard: Guard,
 }
 
@@ -63,14 +78,20 @@ impl<Q: RequestQueue> Lane<Q> {
             requests: None,
             in_flight: BTreeMap::new(),
             pending: Pending::default(),
-            undecided: 0,
-            coalesce_until: None,
+            owed: Owed::default(),
+            gathered: Gathered::default(),
+            windows: 0,
+            arrivals: 0,
+            in_order_from: Nanos::ZERO,
+            attachment: 0,
             counters: Counters::default(),
+            latencies: Latencies::new(),
             guard: Guard::default(),
         }
     }
 
     pub(super) fn attach(&mut self, requests: Q) {
+        self.attachment += 1;
         self.requests = Some(requests);
     }
 
@@ -88,6 +109,29 @@ impl<Q: RequestQueue> Lane<Q> {
         self.in_flight.len() > MAX_IN_FLIGHT
     }
 
+    /// Another scenario decides from now on: requests and windows are counted
+    /// anew.
+    pub(super) fn start_over(&mut self) {
+        self.arrivals = 0;
+        self.windows = 0;
+        self.in_order_from = Nanos::ZERO;
+    }
+
+    /// The number of the request that has just arrived, from 0.
+    pub(super) fn count_arrival(&mut self) -> u64 {
+        let nth = self.arrivals;
+        self.arrivals += 1;
+        let depth = self.requests.as_ref().map_or(u32::MAX, Q::depth);
+        self.guard.arrived(depth);
+        nth
+    }
+
+    /// `due`, or later if the queue keeps the order of arrival.
+    pub(super) fn in_order(&mut self, due: Nanos) -> Nanos {
+        self.in_order_from = self.in_order_from.max(due);
+        self.in_order_from
+    }
+
     pub(super) fn insert(&mut self, request: RequestId, in_flight: InFlight<Q::Token>) {
         self.counters.requests += 1;
         self.counters.in_flight += 1;
@@ -99,176 +143,114 @@ impl<Q: RequestQueue> Lane<Q> {
         self.in_flight.get(&request)
     }
 
-    /// Turns a planned completion into a held one; `false` if it is gone.
-    pub(super) fn hold(&mut self, request: RequestId) -> bool {
-        let Some(in_flight) = self.in_flight.get_mut(&request) else {
-            return false;
-        };
-        in_flight.held = true;
-        self.counters.held += 1;
-        true
+    /// Holds a request, or holds it no longer; `None` if it is gone.
+    pub(super) fn hold(&mut self, request: RequestId, hold: bool) -> Option<&InFlight<Q::Token>> {
+        let in_flight = self.in_flight.get_mut(&request)?;
+        if in_flight.held != hold {
+            in_flight.held = hold;
+            match hold {
+                true => self.counters.held += 1,
+                false => self.counters.held -= 1,
+            }
+        }
+        Some(in_flight)
     }
 
     pub(super) fn oldest_in_flight(&self) -> Option<RequestId> {
         self.in_flight.keys().next().copied()
     }
 
-    /// Step one, the ring write; for an interrupt of its own, the other three
-    /// as well. Nothing is done for a request that is no longer in flight.
-    /// Returns when a coalesced interrupt is to be decided, if this is the
-    /// first completion to wait for it.
+    /// Puts a completion that is due with those that wait for each other.
+    /// Returns how many these are, and the window's number.
+    pub(super) fn gather(&mut self, request: RequestId, order: Order) -> (usize, u64) {
+        if self.gathered.requests.is_empty() {
+            self.gathered.order = order;
+            self.gathered.window = self.windows;
+            self.windows += 1;
+        }
+        self.gathered.requests.push(request);
+        (self.gathered.requests.len(), self.gathered.window)
+    }
+
+    /// What window `window` has gathered, in the order of their dues, and the
+    /// order that it is to be let go in; nothing if it was already.
+    pub(super) fn take_gathered(&mut self, window: u64) -> (Vec<RequestId>, Order) {
+        if self.gathered.window != window {
+            return (Vec::new(), Order::Due);
+        }
+        let requests = std::mem::take(&mut self.gathered.requests);
+        (requests, self.gathered.order)
+    }
+
+    /// Step one, the ring write; where each is published alone, the other
+    /// three as well. Nothing is done for a request that is no longer in
+    /// flight.
     pub(super) fn complete(
         &mut self,
         request: RequestId,
         planned: Nanos,
         owe_interrupt: bool,
-        now: Nanos,
-        events: &mut dyn EventSink,
-    ) -> Result<Option<Nanos>, BrokenQueue> {
+        turn: &mut Turn,
+    ) -> Result<(), BrokenQueue> {
         let Some(in_flight) = self.in_flight.remove(&request) else {
-            return Ok(None);
+            return Ok(());
         };
         self.counters.in_flight -= 1;
         self.counters.held -= u64::from(in_flight.held);
         let Some(requests) = self.requests.as_mut() else {
-            return Ok(None);
+            return Ok(());
         };
         let status = in_flight.outcome.status;
-        requests.complete(in_flight.token, in_flight.outcome, None)?;
+        let lie = in_flight.plan.fault.and_then(|fault| fault.lie());
+        requests.complete(in_flight.token, in_flight.outcome, lie)?;
         self.counters.completed += 1;
         self.counters.failed += u64::from(status != Status::Ok);
-        events.record(Event {
-            at: now,
-            what: What::Completed {
-                request,
-                queue: self.id,
-                status,
-                planned,
-            },
+        self.counters.lied += u64::from(lie.is_some());
+        turn.record(What::Completed {
+            request,
+            queue: self.id,
+            status,
+            planned,
         });
-        self.pending.unpublished += 1;
-        self.pending.planned = planned;
+        self.pending.completions.push((planned, in_flight.arrived));
         if owe_interrupt {
-            return Ok(None);
+            return Ok(());
         }
-        match in_flight.plan.interrupt {
-            Interrupt::WhenWanted => self.pending.decide = true,
-            Interrupt::PerCompletion => {
-                self.pending.force = true;
-                self.flush(now, events)?;
-            }
-            Interrupt::Coalesced { count, time } => {
-                let waiting = self.undecided + self.pending.unpublished;
-                self.pending.decide |= waiting >= count;
-                if self.coalesce_until.is_none() {
-                    self.coalesce_until = Some(now + time);
-                    return Ok(self.coalesce_until);
-                }
-            }
-        }
-        Ok(None)
+        self.ask(in_flight.plan.interrupt, planned, turn)
     }
 
     /// Whether there is something to publish.
     pub(super) fn is_dirty(&self) -> bool {
-        self.pending.unpublished > 0
-    }
-
-    /// When a coalesced interrupt is to be decided, if one waits.
-    pub(super) fn coalesce_until(&self) -> Option<Nanos> {
-        self.coalesce_until
+        !self.pending.completions.is_empty()
     }
 
     /// Step two, publish, and the decision if it is due.
-    pub(super) fn flush(
-        &mut self,
-        now: Nanos,
-        events: &mut dyn EventSink,
-    ) -> Result<(), BrokenQueue> {
-        let pending = std::mem::take(&mut self.pending);
-        if pending.unpublished == 0 {
+    pub(super) fn flush(&mut self, turn: &mut Turn) -> Result<(), BrokenQueue> {
+        let asked = std::mem::take(&mut self.pending.asked);
+        let Some(&(planned, _)) = self.pending.completions.last() else {
             return Ok(());
-        }
+        };
         let Some(requests) = self.requests.as_mut() else {
             return Ok(());
         };
         requests.publish()?;
+        let at = turn.clock();
+        let count = u32::try_from(self.pending.completions.len()).unwrap_or(u32::MAX);
         self.counters.published += 1;
-        self.undecided += pending.unpublished;
-        events.record(Event {
-            at: now,
-            what: What::Published {
-                queue: self.id,
-                count: pending.unpublished,
-                planned: pending.planned,
-            },
-        });
-        if pending.decide || pending.force {
-            self.decide(pending.planned, pending.force, now, events)?;
-        }
-        Ok(())
-    }
-
-    /// Steps three and four: asks whether the driver wants an interrupt, and
-    /// raises it if so, or if it is to come in any case.
-    pub(super) fn decide(
-        &mut self,
-        planned: Nanos,
-        force: bool,
-        now: Nanos,
-        events: &mut dyn EventSink,
-    ) -> Result<u64, BrokenQueue> {
-        let decided = std::mem::take(&mut self.undecided);
-        self.coalesce_until = None;
-        let Some(requests) = self.requests.as_mut() else {
-            return Ok(0);
-        };
-        if decided == 0 {
-            return Ok(0);
+        for (planned, arrived) in self.pending.completions.drain(..) {
+            turn.measured().published(at - planned);
+            self.latencies.record(at - arrived);
         }
         let queue = self.id;
-        let wanted = requests.wants_interrupt()?;
-        self.counters.wanted += u64::from(wanted);
-        events.record(Event {
-            at: now,
-            what: What::Decided { queue, wanted },
-        });
-        if wanted || force {
-            requests.signal();
-            self.counters.signalled += 1;
-            events.record(Event {
-                at: now,
-                what: What::Signalled { queue, planned },
-            });
-        } else {
-            self.counters.suppressed += 1;
-        }
-        Ok(u64::from(decided))
-    }
-
-    /// Raises `count` interrupts with no completion behind them.
-    pub(super) fn fire(
-        &mut self,
-        count: u32,
-        planned: Nanos,
-        now: Nanos,
-        events: &mut dyn EventSink,
-    ) {
-        let Some(requests) = self.requests.as_ref() else {
-            return;
-        };
-        for _ in 0..count {
-            requests.signal();
-        }
-        self.counters.spurious += u64::from(count);
-        events.record(Event {
-            at: now,
-            what: What::Spurious {
-                queue: self.id,
+        turn.record_at(
+            at,
+            What::Published {
+                queue,
                 count,
                 planned,
             },
-        });
+        );
+        self.published(count, planned, asked, turn)
     }
 
     /// Gives up everything in flight and the rings with it, without touching
@@ -285,8 +267,10 @@ impl<Q: RequestQueue> Lane<Q> {
         self.counters.in_flight = 0;
         self.counters.held = 0;
         self.pending = Pending::default();
-        self.undecided = 0;
-        self.coalesce_until = None;
+        self.gathered.requests.clear();
+        self.in_order_from = Nanos::ZERO;
+        self.attachment += 1;
+        self.owed.forget();
         count
     }
 }

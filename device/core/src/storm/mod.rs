@@ -3,31 +3,59 @@
 
 mod guard;
 
-use crate::scenario::Storm;
+use crate::scenario::{Storm, StormRate};
 use crate::units::Nanos;
 
 pub use guard::{Guard, Permit};
 
-/// One storm of the scenario in force: when its next burst is.
+/// One storm of what is in force: whether it runs, and when it strikes next.
 #[derive(Clone, Debug)]
 pub struct Course {
     storm: Storm,
+    id: u64,
     start: Nanos,
     next: Nanos,
-    skipped: u64,
+    running: bool,
     parked: bool,
 }
 
 impl Course {
-    /// Sets a storm off at `now`: its first burst is due at once.
-    pub fn start(storm: Storm, now: Nanos) -> Course {
+    /// A storm that rests until it is set off.
+    pub fn new(storm: Storm) -> Course {
         Course {
             storm,
-            start: now,
-            next: now,
-            skipped: 0,
+            id: 0,
+            start: Nanos::ZERO,
+            next: Nanos::ZERO,
+            running: false,
             parked: false,
         }
+    }
+
+    /// Sets the storm off at `now`: it strikes at once. `id` is new, so that
+    /// strikes planned before are known as stale.
+    pub fn start(&mut self, id: u64, now: Nanos) {
+        self.id = id;
+        self.start = now;
+        self.next = now;
+        self.running = true;
+        self.parked = false;
+    }
+
+    /// Has it rest.
+    pub fn stop(&mut self) {
+        self.running = false;
+        self.parked = false;
+    }
+
+    /// Whether it runs.
+    pub fn is_running(&self) -> bool {
+        self.running
+    }
+
+    /// The id that it was last set off with.
+    pub fn id(&self) -> u64 {
+        self.id
     }
 
     /// Lets the storm rest while none of its queues has a driver.
@@ -35,14 +63,9 @@ impl Course {
         self.parked = true;
     }
 
-    /// Sets a parked storm off anew at `now`; `false` if it is not parked.
-    pub fn unpark(&mut self, now: Nanos) -> bool {
-        if !std::mem::take(&mut self.parked) {
-            return false;
-        }
-        self.start = now;
-        self.next = now;
-        true
+    /// Whether it would run, had one of its queues a driver.
+    pub fn is_parked(&self) -> bool {
+        self.parked
     }
 
     /// What the scenario says of it.
@@ -50,28 +73,27 @@ impl Course {
         &self.storm
     }
 
-    /// When its next burst is due.
+    /// When it strikes next.
     pub fn next(&self) -> Nanos {
         self.next
     }
 
-    /// Instants let go because the device came too late for them.
-    pub fn skipped(&self) -> u64 {
-        self.skipped
-    }
-
     /// Moves on to the burst after the one just carried out at `now`. A device
-    /// that is late by more than one interval lets the missed ones go: fired
-    /// together they would merge into one interrupt anyway.
-    pub fn advance(&mut self, now: Nanos) {
-        let interval = self.storm.rate.period(self.storm.burst);
+    /// that is late by more than one interval lets the missed ones go, and says
+    /// how many: fired together they would merge into one interrupt anyway. A
+    /// flood strikes again as soon as anything else had its turn.
+    pub fn advance(&mut self, now: Nanos) -> u64 {
+        if self.storm.rate == StormRate::Max {
+            self.next = self.within_duty(now + Nanos(1));
+            return 0;
+        }
+        let interval = self.storm.interval();
         let mut next = self.next + interval;
         let late = now.since(next).0 / interval.0;
-        if late > 1 {
-            self.skipped += late - 1;
-            next = next + Nanos(interval.0.saturating_mul(late - 1));
-        }
+        let skipped = late.saturating_sub(1);
+        next = next + Nanos(interval.0.saturating_mul(skipped));
         self.next = self.within_duty(next);
+        skipped
     }
 
     /// Goes on at `until`: the guard has paused it.
@@ -98,7 +120,9 @@ mod tests {
 
     fn course(text: &str) -> Course {
         let scenario = Scenario::parse("test", text).unwrap();
-        Course::start(scenario.storms[0].clone(), Nanos(1_000))
+        let mut course = Course::new(scenario.phases[0].script.storms[0].clone());
+        course.start(1, Nanos(1_000));
+        course
     }
 
     /// The instants of the first `count` bursts, carried out in time.
@@ -131,9 +155,16 @@ mod tests {
     #[test]
     fn a_late_device_lets_instants_go_and_counts_them() {
         let mut course = course("[[storm]]\nrate = '1kHz'");
-        course.advance(Nanos(1_000 + 5_500_000));
+        assert_eq!(course.advance(Nanos(1_000 + 5_500_000)), 3);
         assert_eq!(course.next(), Nanos(1_000 + 4_000_000));
-        assert_eq!(course.skipped(), 3);
+    }
+
+    #[test]
+    fn a_flood_strikes_again_at_once_and_skips_nothing() {
+        let text = "hostile = true\n[[storm]]\nrate = 'max'\ncross_kill_line = true";
+        let mut course = course(text);
+        assert_eq!(course.advance(Nanos(9_000_000)), 0);
+        assert_eq!(course.next(), Nanos(9_000_001));
     }
 
     #[test]

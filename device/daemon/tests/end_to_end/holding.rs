@@ -2,6 +2,7 @@
 //! Completions held and let go over the control socket.
 
 use irqstorm_core::control::{Code, Command, Part, Selection};
+use irqstorm_core::filter::Choice;
 use irqstorm_core::request::{Operation, QueueId, RequestId, Sector};
 
 use crate::support::{Daemon, Driver, EVENT_IDX, FEATURES, OK};
@@ -67,14 +68,14 @@ fn a_selection_names_queue_operation_and_count() {
     }
     control.held(8);
     let reads_of_1 = Selection {
-        queue: Some(QueueId(1)),
-        operation: Some(Operation::Read),
+        queue: Choice::one(QueueId(1)),
+        operation: Choice::one(Operation::Read),
         ..Selection::default()
     };
     assert_eq!(control.release(reads_of_1), 1);
     assert_eq!(driver.wait(1, 1), [(13, OK)]);
     let two_of_1 = Selection {
-        queue: Some(QueueId(1)),
+        queue: Choice::one(QueueId(1)),
         count: Some(2),
         ..Selection::default()
     };
@@ -110,7 +111,7 @@ fn what_is_not_held_cannot_be_released() {
     let refusal = control.refused(&Command::Release(only(RequestId(9))));
     assert_eq!(refusal.code, Code::NotFound);
     let selection = Selection {
-        queue: Some(QueueId(2)),
+        queue: Choice::one(QueueId(2)),
         ..Selection::default()
     };
     let refusal = control.refused(&Command::Release(selection));

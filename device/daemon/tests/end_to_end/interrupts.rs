@@ -142,7 +142,10 @@ fn a_storm_is_written_counted_paused_by_the_guard_and_stopped() {
     });
     flush(&mut driver, 0, 0..8);
     flush(&mut driver, 1, 0..8);
-    let reply: StormReply = control.ask(&Command::Storm { on: false });
+    let reply: StormReply = control.ask(&Command::Storm {
+        on: false,
+        name: None,
+    });
     assert_eq!((reply.storms, reply.storming), (1, false));
     let status = control.status();
     assert!(!status.storming);

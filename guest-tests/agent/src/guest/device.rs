@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use irqstorm_core::control::{
-    self, Answer, Command, HoldReply, ListReply, ReleaseReply, Reply, ScenarioReply, Selection,
-    StatusReply, StormReply,
+    self, Answer, Command, Hold, HoldReply, List, ListReply, ReleaseReply, Reply, ScenarioReply,
+    Selection, StatusReply, StormReply,
 };
 use serde::de::DeserializeOwned;
 
@@ -63,12 +63,19 @@ impl Device {
 
     /// Holds completions, or stops doing so.
     pub(crate) fn hold(&mut self, on: bool) -> Result<HoldReply, String> {
-        self.ask(&Command::Hold { on })
+        self.ask(&Command::Hold(Hold {
+            on,
+            ..Hold::default()
+        }))
     }
 
     /// How many completions are held.
     pub(crate) fn held(&mut self) -> Result<u64, String> {
-        let list: ListReply = self.ask(&Command::List { limit: Some(1) })?;
+        let one = List {
+            limit: Some(1),
+            ..List::default()
+        };
+        let list: ListReply = self.ask(&Command::List(one))?;
         Ok(list.total)
     }
 
@@ -80,7 +87,7 @@ impl Device {
 
     /// Stops the scenario's storms, or starts them.
     pub(crate) fn storm(&mut self, on: bool) -> Result<StormReply, String> {
-        self.ask(&Command::Storm { on })
+        self.ask(&Command::Storm { on, name: None })
     }
 
     /// Puts another scenario in force.

@@ -6,9 +6,10 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use irqstorm_core::control::{
-    self, Answer, Command, FireReply, Greeting, ListReply, Refusal, ReleaseReply, Reply,
-    ScenarioReply, Selection, StatusReply,
+    self, Answer, Command, Fire, FireReply, Greeting, Hold, List, ListReply, Refusal, ReleaseReply,
+    Reply, ScenarioReply, Selection, StatusReply,
 };
+use irqstorm_core::filter::Choice;
 use irqstorm_core::request::QueueId;
 use serde::de::DeserializeOwned;
 
@@ -92,11 +93,14 @@ impl Control {
     }
 
     pub(crate) fn hold(&mut self, on: bool) {
-        let _: control::HoldReply = self.ask(&Command::Hold { on });
+        let _: control::HoldReply = self.ask(&Command::Hold(Hold {
+            on,
+            ..Hold::default()
+        }));
     }
 
     pub(crate) fn list(&mut self) -> ListReply {
-        self.ask(&Command::List { limit: None })
+        self.ask(&Command::List(List::default()))
     }
 
     /// Waits until so many requests are held, and lists them.
@@ -111,8 +115,12 @@ impl Control {
     }
 
     pub(crate) fn fire(&mut self, queue: Option<u16>, count: u32) -> FireReply {
-        let queue = queue.map(QueueId);
-        self.ask(&Command::Fire { queue, count })
+        let queue = queue.map(|queue| Choice::one(QueueId(queue)));
+        self.ask(&Command::Fire(Fire {
+            queue: queue.unwrap_or_default(),
+            count,
+            ..Fire::default()
+        }))
     }
 
     pub(crate) fn replace_scenario(&mut self, toml: &str, name: &str) -> ScenarioReply {

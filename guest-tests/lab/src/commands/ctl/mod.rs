@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use irqstorm_core::control::{Command, HeldEntry, ListReply, StatusReply};
+use irqstorm_core::control::{Command, HeldEntry, Hold, ListReply, StatusReply};
 use irqstorm_core::counters::Counters;
 use serde_json::{Map, Value};
 
@@ -57,15 +57,18 @@ fn the_only_socket() -> Result<PathBuf, Failure> {
 fn command_of(command: &CtlCommand) -> Result<Command, Failure> {
     match command {
         CtlCommand::Status => Ok(Command::Status {}),
-        CtlCommand::Hold => Ok(Command::Hold { on: true }),
-        CtlCommand::Unhold => Ok(Command::Hold { on: false }),
+        CtlCommand::Hold | CtlCommand::Unhold => Ok(Command::Hold(Hold {
+            on: matches!(command, CtlCommand::Hold),
+            ..Hold::default()
+        })),
         CtlCommand::Storm { action } => Ok(Command::Storm {
             on: *action == StormAction::Start,
+            name: None,
         }),
         CtlCommand::Scenario { scenario } => {
             let found = Repository::find()?.scenario(scenario)?;
             Ok(Command::Scenario {
-                toml: found.to_toml()?,
+                toml: found.to_toml(),
                 name: found.name,
             })
         }
@@ -184,11 +187,10 @@ fn print_held(list: &ListReply) {
 
 /// The cells of one held request: for tables here and in reports.
 pub(crate) fn held_cells(entry: &HeldEntry) -> Vec<String> {
-    let operation = serde_json::to_value(entry.operation).unwrap_or_default();
     vec![
         entry.request.0.to_string(),
         entry.queue.0.to_string(),
-        operation.as_str().unwrap_or_default().to_owned(),
+        entry.operation.name().to_owned(),
         entry.sector.0.to_string(),
         entry.bytes.to_string(),
         entry.age.to_string(),
@@ -198,7 +200,8 @@ pub(crate) fn held_cells(entry: &HeldEntry) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use irqstorm_core::control::{Part, Selection};
+    use irqstorm_core::control::{Fire, Part, Selection};
+    use irqstorm_core::filter::Choice;
     use irqstorm_core::request::{QueueId, RequestId};
 
     fn words(text: &str) -> Vec<String> {
@@ -222,14 +225,18 @@ mod tests {
             &words("queue=0 part=completion"),
         );
         let expected = Selection {
-            queue: Some(QueueId(0)),
+            queue: Choice::one(QueueId(0)),
             part: Part::Completion,
             ..Selection::default()
         };
         assert_eq!(some.unwrap(), Command::Release(expected));
         let fire = from_words("fire", None, &words("queue=0 count=3")).unwrap();
-        let queue = Some(QueueId(0));
-        assert_eq!(fire, Command::Fire { queue, count: 3 });
+        let expected = Fire {
+            queue: Choice::one(QueueId(0)),
+            count: 3,
+            ..Fire::default()
+        };
+        assert_eq!(fire, Command::Fire(expected));
     }
 
     #[test]

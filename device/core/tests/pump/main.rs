@@ -3,110 +3,26 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod interrupts;
+mod scripts;
+
 use std::sync::mpsc;
 
-use irqstorm_core::control::{Command, Refusal, Selection};
-use irqstorm_core::event::{Event, What};
+use irqstorm_core::control::{Command, Selection};
+use irqstorm_core::event::{Cause, Event, What};
 use irqstorm_core::inbox::Message;
-use irqstorm_core::pump::{Flow, Pump, PumpConfig};
-use irqstorm_core::request::{Operation, QueueId, Request, Sector, Status};
-use irqstorm_core::scenario::Scenario;
-use irqstorm_core::store::RamStore;
+use irqstorm_core::request::{Operation, QueueId, Request, RequestId, Sector, Status};
 use irqstorm_core::units::Nanos;
-use irqstorm_testing::store::odd_geometry;
-use irqstorm_testing::{FakeDriver, FakeQueue, Recorder, driver};
-use serde_json::{Value, json};
+use irqstorm_testing::Bench;
+use serde_json::json;
 
-/// A pump with its drivers, at a time of its own.
-struct Bench {
-    pump: Pump<FakeQueue>,
-    drivers: Vec<FakeDriver>,
-    events: Recorder,
-    now: Nanos,
-}
-
-impl Bench {
-    fn new(scenario: &str, queues: u16) -> Bench {
-        let events = Recorder::default();
-        let config = PumpConfig {
-            store: Box::new(RamStore::new(odd_geometry())),
-            scenario: Scenario::parse("test", scenario).unwrap(),
-            scenario_name: "test".into(),
-            seed: 1,
-            queues,
-        };
-        let mut bench = Bench {
-            pump: Pump::new(config, Box::new(events.clone()), Nanos::ZERO),
-            drivers: Vec::new(),
-            events,
-            now: Nanos::ZERO,
-        };
-        for queue in 0..queues {
-            bench.connect(queue);
-        }
-        bench
-    }
-
-    /// Attaches a new driver to a queue.
-    fn connect(&mut self, queue: u16) {
-        let (driver, requests) = driver::connect();
-        let queue = QueueId(queue);
-        let message = Message::Attach {
-            queue,
-            requests,
-            kick: None,
-        };
-        self.pump.handle(message, self.now);
-        let index = usize::from(queue.0);
-        match self.drivers.get_mut(index) {
-            Some(slot) => *slot = driver,
-            None => self.drivers.push(driver),
-        }
-    }
-
-    fn submit(&mut self, queue: u16, count: u64) {
-        for sector in 0..count {
-            let request = Request::transfer(Operation::Write, Sector(sector), 1);
-            self.drivers[usize::from(queue)].submit(request, vec![1; 512]);
-        }
-        self.pump.kick(QueueId(queue), self.now);
-    }
-
-    /// Moves the clock, stopping at each deadline on the way as a loop would.
-    fn run_until(&mut self, micros: u64) {
-        let end = Nanos::from_micros(micros);
-        while let Some(deadline) = self.pump.next_deadline().filter(|&at| at <= end) {
-            self.now = self.now.max(deadline);
-            self.pump.tick(self.now);
-        }
-        self.now = end;
-    }
-
-    fn command(&mut self, command: Command) -> Result<Value, Refusal> {
-        let (answer, answered) = mpsc::channel();
-        let respond = Box::new(move |result| answer.send(result).unwrap());
-        let flow = self
-            .pump
-            .handle(Message::Command { command, respond }, self.now);
-        assert_eq!(flow, Flow::Continue);
-        answered.try_recv().unwrap()
-    }
-
-    fn ask(&mut self, command: Value) -> Value {
-        self.command(serde_json::from_value(command).unwrap())
-            .unwrap()
-    }
-
-    fn status(&mut self, counter: &str) -> u64 {
-        self.ask(json!({"cmd": "status"}))["total"][counter]
-            .as_u64()
-            .unwrap()
-    }
+fn bench(scenario: &str, queues: u16) -> Bench {
+    Bench::new(scenario, queues).unwrap()
 }
 
 #[test]
 fn a_completion_is_visible_at_its_time_and_not_before() {
-    let mut bench = Bench::new("latency = { fixed = '80us' }", 1);
+    let mut bench = bench("latency = { fixed = '80us' }", 1);
     bench.submit(0, 1);
     bench.run_until(79);
     assert_eq!(
@@ -122,12 +38,12 @@ fn a_completion_is_visible_at_its_time_and_not_before() {
 
 #[test]
 fn the_store_has_the_data_before_the_completion_is_planned() {
-    let mut bench = Bench::new("hold = true", 1);
+    let mut bench = bench("hold = true", 1);
     let write = Request::transfer(Operation::Write, Sector(5), 1);
     bench.drivers[0].submit(write, vec![9; 512]);
     let read = Request::transfer(Operation::Read, Sector(5), 1);
     bench.drivers[0].submit(read, vec![0; 512]);
-    bench.pump.kick(QueueId(0), bench.now);
+    bench.kick(0);
     bench.ask(json!({"cmd": "release", "request": 2}));
     let used = bench.drivers[0].used();
     assert_eq!((used.len(), used[0].tag, used[0].data[0]), (1, 2, 9));
@@ -135,7 +51,7 @@ fn the_store_has_the_data_before_the_completion_is_planned() {
 
 #[test]
 fn completions_due_together_are_published_once_and_interrupt_once() {
-    let mut bench = Bench::new("latency = { fixed = '10us' }", 1);
+    let mut bench = bench("latency = { fixed = '10us' }", 1);
     bench.submit(0, 32);
     bench.run_until(10);
     let driver = &bench.drivers[0];
@@ -145,7 +61,7 @@ fn completions_due_together_are_published_once_and_interrupt_once() {
 
 #[test]
 fn an_unwanted_interrupt_is_suppressed_and_counted() {
-    let mut bench = Bench::new("", 1);
+    let mut bench = bench("", 1);
     bench.drivers[0].wants_interrupts(false);
     bench.submit(0, 3);
     bench.run_until(1);
@@ -153,12 +69,12 @@ fn an_unwanted_interrupt_is_suppressed_and_counted() {
         (bench.drivers[0].used().len(), bench.drivers[0].signals()),
         (3, 0)
     );
-    assert_eq!((bench.status("suppressed"), bench.status("wanted")), (1, 0));
+    assert_eq!((bench.count("suppressed"), bench.count("wanted")), (1, 0));
 }
 
 #[test]
 fn per_completion_publishes_and_interrupts_each_alone_wanted_or_not() {
-    let mut bench = Bench::new("interrupt = 'per-completion'", 1);
+    let mut bench = bench("interrupt = 'per-completion'", 1);
     bench.drivers[0].wants_interrupts(false);
     bench.submit(0, 5);
     bench.run_until(1);
@@ -171,7 +87,7 @@ fn per_completion_publishes_and_interrupts_each_alone_wanted_or_not() {
 
 #[test]
 fn coalesced_interrupts_come_by_count() {
-    let mut bench = Bench::new("interrupt = { coalesced = { count = 4, time = '1ms' } }", 1);
+    let mut bench = bench("interrupt = { coalesced = { count = 4, time = '1ms' } }", 1);
     for arrived in 1..=8u64 {
         bench.submit(0, 1);
         bench.run_until(arrived);
@@ -182,7 +98,7 @@ fn coalesced_interrupts_come_by_count() {
 
 #[test]
 fn coalesced_interrupts_come_by_time() {
-    let mut bench = Bench::new(
+    let mut bench = bench(
         "interrupt = { coalesced = { count = 99, time = '100us' } }",
         1,
     );
@@ -202,7 +118,7 @@ fn coalesced_interrupts_come_by_time() {
 
 #[test]
 fn what_is_held_is_listed_and_released_by_number_count_and_all() {
-    let mut bench = Bench::new("hold = true", 2);
+    let mut bench = bench("hold = true", 2);
     bench.submit(0, 3);
     bench.submit(1, 2);
     bench.run_until(50);
@@ -226,12 +142,12 @@ fn what_is_held_is_listed_and_released_by_number_count_and_all() {
     assert_eq!(bench.drivers[1].used_tags(), [1]);
     assert_eq!(bench.ask(json!({"cmd": "release"}))["released"], 3);
     assert_eq!(bench.drivers[0].used_tags(), [3, 1, 2]);
-    assert_eq!((bench.status("held"), bench.status("in_flight")), (0, 0));
+    assert_eq!((bench.count("held"), bench.count("in_flight")), (0, 0));
 }
 
 #[test]
 fn completion_and_interrupt_are_released_apart() {
-    let mut bench = Bench::new("hold = true", 1);
+    let mut bench = bench("hold = true", 1);
     bench.submit(0, 2);
     bench.ask(json!({"cmd": "release", "part": "completion"}));
     assert_eq!(
@@ -247,14 +163,11 @@ fn completion_and_interrupt_are_released_apart() {
 
 #[test]
 fn hold_stops_what_was_planned_too_and_unhold_lets_new_ones_through() {
-    let mut bench = Bench::new("latency = { fixed = '100us' }", 1);
+    let mut bench = bench("latency = { fixed = '100us' }", 1);
     bench.submit(0, 1);
     bench.ask(json!({"cmd": "hold", "on": true}));
     bench.run_until(200);
-    assert_eq!(
-        (bench.drivers[0].used().len(), bench.status("held")),
-        (0, 1)
-    );
+    assert_eq!((bench.drivers[0].used().len(), bench.count("held")), (0, 1));
     bench.ask(json!({"cmd": "hold", "on": false}));
     bench.submit(0, 1);
     bench.run_until(400);
@@ -265,31 +178,31 @@ fn hold_stops_what_was_planned_too_and_unhold_lets_new_ones_through() {
 
 #[test]
 fn a_malformed_request_is_completed_with_its_error() {
-    let mut bench = Bench::new("", 1);
+    let mut bench = bench("", 1);
     bench.drivers[0].submit_malformed(Status::Unsupported);
-    bench.pump.kick(QueueId(0), bench.now);
+    bench.kick(0);
     bench.run_until(1);
     assert_eq!(
         bench.drivers[0].used()[0].outcome.status,
         Status::Unsupported
     );
-    assert_eq!(bench.status("failed"), 1);
+    assert_eq!(bench.count("failed"), 1);
 }
 
 #[test]
 fn detaching_completes_everything_and_disconnecting_nothing() {
-    let mut bench = Bench::new("hold = true", 2);
+    let mut bench = bench("hold = true", 2);
     bench.submit(0, 3);
     bench.submit(1, 2);
     let (done, told) = mpsc::sync_channel(1);
     let queue = QueueId(0);
     bench
         .pump
-        .handle(Message::Detach { queue, done }, bench.now);
+        .handle(Message::Detach { queue, done }, &bench.now);
     assert_eq!(told.try_recv(), Ok(3));
     assert_eq!(bench.drivers[0].used_tags(), [1, 2, 3]);
     let (done, told) = mpsc::sync_channel(1);
-    bench.pump.handle(Message::Disconnect { done }, bench.now);
+    bench.pump.handle(Message::Disconnect { done }, &bench.now);
     assert_eq!(told.try_recv(), Ok(2));
     let gone = &bench.drivers[1];
     assert_eq!(
@@ -301,10 +214,10 @@ fn detaching_completes_everything_and_disconnecting_nothing() {
 
 #[test]
 fn nothing_of_an_old_connection_reaches_the_new_one() {
-    let mut bench = Bench::new("latency = { fixed = '1ms' }", 1);
+    let mut bench = bench("latency = { fixed = '1ms' }", 1);
     bench.submit(0, 4);
     let (done, _told) = mpsc::sync_channel(1);
-    bench.pump.handle(Message::Disconnect { done }, bench.now);
+    bench.pump.handle(Message::Disconnect { done }, &bench.now);
     bench.connect(0);
     bench.submit(0, 1);
     bench.run_until(5_000);
@@ -315,7 +228,7 @@ fn nothing_of_an_old_connection_reaches_the_new_one() {
 #[test]
 fn a_broken_queue_is_stopped_and_the_others_go_on() {
     for step in ["next", "complete", "publish"] {
-        let mut bench = Bench::new("", 2);
+        let mut bench = bench("", 2);
         bench.drivers[0].break_on(step);
         bench.submit(0, 2);
         bench.submit(1, 2);
@@ -341,13 +254,13 @@ fn a_broken_queue_is_stopped_and_the_others_go_on() {
 
 #[test]
 fn a_storm_strikes_its_queues_at_its_rate() {
-    let mut bench = Bench::new("[[storm]]\nqueues = [1]\nrate = '10kHz'\nburst = 2", 2);
+    let mut bench = bench("[[storm]]\nqueues = [1]\nrate = '10kHz'\nburst = 2", 2);
     bench.run_until(999);
     assert_eq!(
         (bench.drivers[0].signals(), bench.drivers[1].signals()),
         (0, 10)
     );
-    assert_eq!(bench.status("spurious"), 10);
+    assert_eq!(bench.count("spurious"), 10);
     bench.ask(json!({"cmd": "storm", "on": false}));
     bench.run_until(5_000);
     assert_eq!(bench.drivers[1].signals(), 10);
@@ -355,7 +268,7 @@ fn a_storm_strikes_its_queues_at_its_rate() {
 
 #[test]
 fn a_storm_that_is_not_active_waits_for_its_start() {
-    let mut bench = Bench::new("[[storm]]\nrate = '1kHz'\nactive = false", 1);
+    let mut bench = bench("[[storm]]\nrate = '1kHz'\nactive = false", 1);
     bench.run_until(10_000);
     assert_eq!(bench.drivers[0].signals(), 0);
     bench.ask(json!({"cmd": "storm", "on": true}));
@@ -365,9 +278,9 @@ fn a_storm_that_is_not_active_waits_for_its_start() {
 
 #[test]
 fn a_storm_rests_while_no_driver_is_there() {
-    let mut bench = Bench::new("[[storm]]\nrate = '1kHz'", 1);
+    let mut bench = bench("[[storm]]\nrate = '1kHz'", 1);
     let (done, _told) = mpsc::sync_channel(1);
-    bench.pump.handle(Message::Disconnect { done }, bench.now);
+    bench.pump.handle(Message::Disconnect { done }, &bench.now);
     bench.run_until(10_000);
     assert_eq!(bench.pump.next_deadline(), None);
     bench.connect(0);
@@ -379,7 +292,7 @@ fn a_storm_rests_while_no_driver_is_there() {
 fn the_guard_pauses_a_storm_and_a_word_takes_it_off() {
     for (word, paused) in [("", true), ("cross_kill_line = true", false)] {
         let storm = format!("[[storm]]\nrate = '100kHz'\n{word}");
-        let mut bench = Bench::new(&storm, 1);
+        let mut bench = bench(&storm, 1);
         bench.run_until(1_000_000);
         let pauses = bench.ask(json!({"cmd": "status"}))["guard_pauses"]
             .as_u64()
@@ -391,7 +304,7 @@ fn the_guard_pauses_a_storm_and_a_word_takes_it_off() {
 
 #[test]
 fn fire_raises_interrupts_at_once_and_the_guard_withholds_the_rest() {
-    let mut bench = Bench::new("", 2);
+    let mut bench = bench("", 2);
     bench.run_until(1_000_000);
     let fired = bench.ask(json!({"cmd": "fire", "queue": 1, "count": 3}));
     assert_eq!(fired, json!({"fired": 3, "withheld": 0}));
@@ -409,7 +322,7 @@ fn fire_raises_interrupts_at_once_and_the_guard_withholds_the_rest() {
 
 #[test]
 fn bad_commands_are_refused_and_change_nothing() {
-    let mut bench = Bench::new("hold = true", 1);
+    let mut bench = bench("hold = true", 1);
     bench.submit(0, 1);
     for (command, word) in [
         (json!({"cmd": "fire", "queue": 7}), "no queue 7"),
@@ -419,17 +332,15 @@ fn bad_commands_are_refused_and_change_nothing() {
         (json!({"cmd": "storm", "on": true}), "no [[storm]]"),
         (json!({"cmd": "scenario", "toml": "holt = true"}), "holt"),
     ] {
-        let refusal = bench
-            .command(serde_json::from_value(command).unwrap())
-            .unwrap_err();
+        let refusal = bench.try_ask(command).unwrap_err();
         assert!(refusal.text.contains(word), "{}", refusal.text);
     }
-    assert_eq!((bench.status("held"), bench.drivers[0].signals()), (1, 0));
+    assert_eq!((bench.count("held"), bench.drivers[0].signals()), (1, 0));
 }
 
 #[test]
 fn a_new_scenario_leaves_what_is_planned_and_held_as_it_was() {
-    let mut bench = Bench::new("latency = { fixed = '100us' }", 1);
+    let mut bench = bench("latency = { fixed = '100us' }", 1);
     bench.submit(0, 1);
     bench.ask(json!({"cmd": "scenario", "toml": "latency = { fixed = '5us' }", "name": "b"}));
     bench.submit(0, 1);
@@ -441,16 +352,16 @@ fn a_new_scenario_leaves_what_is_planned_and_held_as_it_was() {
 
 #[test]
 fn every_step_is_an_event_with_its_planned_and_actual_time() {
-    let mut bench = Bench::new("latency = { fixed = '80us' }", 1);
+    let mut bench = bench("latency = { fixed = '80us' }", 1);
     bench.submit(0, 1);
     // The loop comes 3 us late.
-    bench.pump.tick(Nanos::from_micros(83));
-    let steps: Vec<Event> = bench.events.all().into_iter().skip(3).collect();
+    bench.pump.tick(&Nanos::from_micros(83));
+    let steps: Vec<Event> = bench.events.all().into_iter().skip(4).collect();
     let (planned, at) = (Nanos::from_micros(80), Nanos::from_micros(83));
     let queue = QueueId(0);
     let expected = [
         What::Completed {
-            request: irqstorm_core::request::RequestId(1),
+            request: RequestId(1),
             queue,
             status: Status::Ok,
             planned,
@@ -463,20 +374,24 @@ fn every_step_is_an_event_with_its_planned_and_actual_time() {
         What::Decided {
             queue,
             wanted: true,
+            count: 1,
+            planned,
         },
-        What::Signalled { queue, planned },
+        What::Signalled {
+            queue,
+            cause: Cause::Completion,
+            planned,
+        },
     ];
     assert_eq!(steps, expected.map(|what| Event { at, what }));
 }
 
 #[test]
 fn commands_that_change_something_are_events() {
-    let mut bench = Bench::new("hold = true", 1);
+    let mut bench = bench("hold = true", 1);
     bench.submit(0, 1);
     bench.ask(json!({"cmd": "status"}));
-    bench
-        .command(Command::Release(Selection::default()))
-        .unwrap();
+    bench.command(Command::Release(Selection::default()));
     let commands = bench
         .events
         .whats()
