@@ -13,7 +13,8 @@ use vm_memory::GuestAddressSpace;
 use vmm_sys_util::epoll::EventSet;
 
 use crate::Memory;
-use crate::config::{self, Change};
+use crate::config::{self, Change, Now};
+use crate::config_vector::ConfigVector;
 use crate::features::Features;
 use crate::limited::Limiter;
 use crate::sharing;
@@ -25,6 +26,7 @@ pub(crate) struct Backend {
     connection: Arc<Connection>,
     offered: Features,
     cache_mode: CacheMode,
+    config_vector: ConfigVector,
     /// What the write cache byte of the config says: front-ends read it before
     /// any feature is agreed, and keep it.
     wce: AtomicBool,
@@ -33,11 +35,16 @@ pub(crate) struct Backend {
 
 impl Backend {
     /// A device as a driver finds it after reset: write-back, nothing agreed.
-    pub(crate) fn new(connection: Arc<Connection>, cache_mode: CacheMode) -> Backend {
+    pub(crate) fn new(
+        connection: Arc<Connection>,
+        cache_mode: CacheMode,
+        config_vector: ConfigVector,
+    ) -> Backend {
         let backend = Backend {
             offered: connection.options.offered(),
             connection,
             cache_mode,
+            config_vector,
             wce: AtomicBool::new(true),
             refusals: Mutex::default(),
         };
@@ -95,8 +102,11 @@ impl VhostUserBackend for Backend {
 
     /// An answer of another length than asked for is an error to the caller.
     fn get_config(&self, offset: u32, size: u32) -> Vec<u8> {
-        let wce = self.wce.load(Ordering::Acquire);
-        config::read(&self.connection.options, wce, offset, size).unwrap_or_default()
+        let now = Now {
+            writeback: self.wce.load(Ordering::Acquire),
+            grown: config::shows_capacity(offset, size) && self.config_vector.reading(),
+        };
+        config::read(&self.connection.options, now, offset, size).unwrap_or_default()
     }
 
     /// What is not the driver's to write stays as it is (Virtio 1.2, 5.2.5.2).

@@ -37,13 +37,25 @@ pub(crate) struct NotWritable {
     len: usize,
 }
 
+/// What of the config space is not as the options say for good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Now {
+    /// The write cache mode.
+    pub(crate) writeback: bool,
+    /// Whether the disk is shown one logical block larger than it is.
+    pub(crate) grown: bool,
+}
+
+/// Whether such a read takes the capacity in.
+pub(crate) fn shows_capacity(offset: u32, size: u32) -> bool {
+    offset == 0 && size >= 8
+}
+
 /// The bytes from `offset`, as many as `size`; `None` outside the space.
-pub(crate) fn read(options: &Options, writeback: bool, offset: u32, size: u32) -> Option<Vec<u8>> {
+pub(crate) fn read(options: &Options, now: Now, offset: u32, size: u32) -> Option<Vec<u8>> {
     let start = usize::try_from(offset).ok()?;
     let end = start.checked_add(usize::try_from(size).ok()?)?;
-    space(options, writeback)
-        .get(start..end)
-        .map(<[u8]>::to_vec)
+    space(options, now).get(start..end).map(<[u8]>::to_vec)
 }
 
 /// What a driver's write of `bytes` at `offset` means.
@@ -57,7 +69,7 @@ pub(crate) fn write(offset: u32, bytes: &[u8]) -> Result<Change, NotWritable> {
     }
 }
 
-fn space(options: &Options, writeback: bool) -> [u8; CONFIG_LEN] {
+fn space(options: &Options, now: Now) -> [u8; CONFIG_LEN] {
     let mut space = [0; CONFIG_LEN];
     let mut put = |offset: usize, bytes: &[u8]| {
         for (to, from) in space.iter_mut().skip(offset).zip(bytes) {
@@ -71,7 +83,9 @@ fn space(options: &Options, writeback: bool) -> [u8; CONFIG_LEN] {
     }
     let block_size = options.geometry.block_size;
     let ranges_aligned_to = block_size / 512;
-    field!(capacity, options.geometry.sectors);
+    let one_block = if now.grown { block_size / 512 } else { 0 };
+    let capacity = options.geometry.sectors.saturating_add(one_block.into());
+    field!(capacity, capacity);
     field!(size_max, options.size_max.unwrap_or(0));
     field!(seg_max, options.seg_max);
     field!(blk_size, block_size);
@@ -79,7 +93,7 @@ fn space(options: &Options, writeback: bool) -> [u8; CONFIG_LEN] {
     field!(alignment_offset, options.topology.alignment_offset);
     field!(min_io_size, options.topology.min_io_size);
     field!(opt_io_size, options.topology.opt_io_size);
-    field!(wce, u8::from(writeback));
+    field!(wce, u8::from(now.writeback));
     field!(num_queues, options.queues);
     field!(max_discard_sectors, MAX_RANGE_SECTORS);
     field!(max_discard_seg, MAX_RANGES);
@@ -106,9 +120,14 @@ mod tests {
         }
     }
 
+    const NOW: Now = Now {
+        writeback: true,
+        grown: false,
+    };
+
     #[test]
     fn each_field_lies_where_the_specification_puts_it() {
-        let space = read(&options(), true, 0, 60).unwrap();
+        let space = read(&options(), NOW, 0, 60).unwrap();
         assert_eq!(space[0..8], 0x0102_0304_0506_0709u64.to_le_bytes());
         assert_eq!(space[12..16], 126u32.to_le_bytes());
         assert_eq!(space[20..24], 4096u32.to_le_bytes());
@@ -123,12 +142,20 @@ mod tests {
     }
 
     #[test]
+    fn a_grown_disk_is_one_block_larger_and_else_the_same() {
+        let grown = Now { grown: true, ..NOW };
+        let space = read(&options(), grown, 0, 60).unwrap();
+        assert_eq!(space[0..8], 0x0102_0304_0506_0711u64.to_le_bytes());
+        assert_eq!(space[8..], read(&options(), NOW, 8, 52).unwrap());
+    }
+
+    #[test]
     fn a_longer_layout_reads_zeroes_and_nothing_outside_is_read() {
-        assert_eq!(read(&options(), true, 60, 196).unwrap(), vec![0; 196]);
-        assert_eq!(read(&options(), true, 256, 0), Some(Vec::new()));
-        assert_eq!(read(&options(), true, 0, 257), None);
-        assert_eq!(read(&options(), true, 255, 2), None);
-        assert_eq!(read(&options(), true, u32::MAX, u32::MAX), None);
+        assert_eq!(read(&options(), NOW, 60, 196).unwrap(), vec![0; 196]);
+        assert_eq!(read(&options(), NOW, 256, 0), Some(Vec::new()));
+        assert_eq!(read(&options(), NOW, 0, 257), None);
+        assert_eq!(read(&options(), NOW, 255, 2), None);
+        assert_eq!(read(&options(), NOW, u32::MAX, u32::MAX), None);
     }
 
     #[test]

@@ -118,10 +118,12 @@ impl Features {
             .with(Features::ALWAYS)
     }
 
-    /// The vhost-user protocol features: config space, many queues, memory
-    /// mapped region by region, and replies where they are asked for.
+    /// The vhost-user protocol features: config space and a channel to say
+    /// that it changed, many queues, memory mapped region by region, and
+    /// replies where they are asked for.
     pub(crate) fn protocol() -> VhostUserProtocolFeatures {
         VhostUserProtocolFeatures::CONFIG
+            | VhostUserProtocolFeatures::BACKEND_REQ
             | VhostUserProtocolFeatures::MQ
             | VhostUserProtocolFeatures::REPLY_ACK
             | VhostUserProtocolFeatures::CONFIGURE_MEM_SLOTS

@@ -12,6 +12,9 @@
 //! back from the pump first, so that nothing is in flight when its position is
 //! reported.
 //!
+//! Every connection's messages pass through a relay, for the sake of one of
+//! them: the fd that brings the interrupt of the configuration vector about.
+//!
 //! No thread of vhost-user-backend touches a ring: its worker threads are not
 //! used, since they would own the timing and stop at 64 queues.
 //!
@@ -26,6 +29,7 @@ mod buffers;
 mod call;
 mod chain;
 mod config;
+mod config_vector;
 mod features;
 mod limited;
 mod options;
@@ -39,6 +43,7 @@ mod vring;
 mod wire;
 mod write_cache;
 
+pub use config_vector::ConfigChange;
 pub use features::{Features, UnknownFeature};
 pub use options::{Options, OptionsError, Serial, SerialError, Topology};
 pub use queue::VirtioQueue;

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use irqstorm_core::store::Geometry;
 
+use crate::config_vector::ConfigChange;
 use crate::features::{Disk, Features};
 use crate::wire::ID_LEN;
 
@@ -37,6 +38,8 @@ pub struct Options {
     pub seg_max: u32,
     /// The most bytes of a data segment; not offered if absent.
     pub size_max: Option<u32>,
+    /// How the interrupt of the configuration vector is brought about.
+    pub config_change: ConfigChange,
     /// Features not offered although the device has them.
     pub withheld: Features,
 }
@@ -94,6 +97,7 @@ impl Options {
             topology: Topology::default(),
             seg_max: DEFAULT_SEG_MAX,
             size_max: None,
+            config_change: ConfigChange::default(),
             withheld: Features::NONE,
         }
     }

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! A connection that already exists, made into one that can be accepted.
+//! A connection made into one that vhost-user-backend accepts, and that can be
+//! listened to.
 //!
-//! vhost-user-backend takes connections from a listener only. A socket that
-//! was handed over connected (`--fd`) is therefore joined to one that we
-//! connect to a listener of our own: a thread carries bytes, with the fds
-//! attached to them, both ways. Only the messages of the set-up pass through
-//! it; rings, kicks and calls do not.
+//! vhost-user-backend takes connections from a listener only, and keeps the fd
+//! of the back-end channel to itself, with no way to say on it that the config
+//! changed. Each connection is therefore joined to one that we connect to a
+//! listener of our own: a thread carries bytes, with the fds attached to them,
+//! both ways, and keeps a copy of that fd. Only the messages of the set-up pass
+//! through it; rings, kicks and calls do not.
 
 use std::fs::DirBuilder;
 use std::io::{self, IoSlice, IoSliceMut};
@@ -17,11 +19,14 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use rustix::event::{PollFd, PollFlags};
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags,
 };
+use vhost::vhost_user::message::FrontendReq;
+
+use crate::config_vector::ConfigVector;
 
 /// Fds that one message can carry: vhost-user sends up to 32 memory regions.
 const MAX_FDS: usize = 32;
@@ -32,6 +37,13 @@ const HEADER_LEN: usize = 12;
 
 /// The most bytes after it that are carried: more than any message has.
 const MAX_BODY_LEN: usize = 0x1000;
+
+/// How long no message comes before a config that was changed for the
+/// interrupt alone is changed back.
+const QUIET: Timespec = Timespec {
+    tv_sec: 1,
+    tv_nsec: 0,
+};
 
 /// A listener with one connection waiting in it, and the other end of that.
 /// No one else can reach it: its directory is this user's alone, and gone when
@@ -70,48 +82,90 @@ impl Drop for PrivateDirectory {
     }
 }
 
-/// Carries bytes and fds between `a` and `b` until either ends; then ends both.
-pub(crate) fn carry(a: &UnixStream, b: &UnixStream) -> io::Result<()> {
-    let carried = carry_until_end(a, b);
-    for end in [a, b] {
+/// Carries bytes and fds between the front-end and the daemon until either
+/// ends; then ends both.
+pub(crate) fn carry(
+    front_end: &UnixStream,
+    daemon: &UnixStream,
+    config_vector: &ConfigVector,
+) -> io::Result<()> {
+    let carried = carry_until_end(front_end, daemon, config_vector);
+    config_vector.disconnect();
+    for end in [front_end, daemon] {
         // Already ended: nothing to do.
         let _ = end.shutdown(Shutdown::Both);
     }
     carried
 }
 
-fn carry_until_end(a: &UnixStream, b: &UnixStream) -> io::Result<()> {
+fn carry_until_end(
+    front_end: &UnixStream,
+    daemon: &UnixStream,
+    config_vector: &ConfigVector,
+) -> io::Result<()> {
     loop {
-        let mut fds = [PollFd::new(a, PollFlags::IN), PollFd::new(b, PollFlags::IN)];
-        match rustix::event::poll(&mut fds, None) {
+        let mut fds = [front_end, daemon].map(|end| PollFd::new(end, PollFlags::IN));
+        let patience = config_vector.is_grown().then_some(&QUIET);
+        match rustix::event::poll(&mut fds, patience) {
+            Ok(0) => config_vector.settle(),
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(e) => return Err(e.into()),
         }
-        let [from_a, from_b] = fds.map(|fd| !fd.revents().is_empty());
-        if (from_a && !carry_message(a, b)?) || (from_b && !carry_message(b, a)?) {
-            return Ok(());
+        let [asks, answers] = fds.map(|fd| !fd.revents().is_empty());
+        if asks {
+            let Some(message) = take_message(front_end)? else {
+                return Ok(());
+            };
+            if let Some(channel) = message.back_end_channel() {
+                config_vector.connect(channel.try_clone()?);
+            }
+            send(daemon, &message.bytes, &message.fds)?;
+        }
+        if answers {
+            let Some(message) = take_message(daemon)? else {
+                return Ok(());
+            };
+            send(front_end, &message.bytes, &message.fds)?;
         }
     }
 }
 
-/// Carries one message; false at the end of `from`. The message's length must
+/// A message and the fds that came with it.
+struct CarriedMessage {
+    bytes: Vec<u8>,
+    fds: Vec<OwnedFd>,
+}
+
+impl CarriedMessage {
+    /// The fd of the back-end channel, if it is that which the front-end hands
+    /// over. The request is the first field of the header.
+    fn back_end_channel(&self) -> Option<&OwnedFd> {
+        let request = u32::from_ne_bytes(*self.bytes.first_chunk()?);
+        let is_it = request == u32::from(FrontendReq::SET_BACKEND_REQ_FD);
+        self.fds.first().filter(|_| is_it)
+    }
+}
+
+/// Takes one message; `None` at the end of `from`. The message's length must
 /// be known to do so: a longer read would go on into the next message and take
 /// its fds for those of this one (unix(7), SCM_RIGHTS).
-fn carry_message(from: &UnixStream, to: &UnixStream) -> io::Result<bool> {
+fn take_message(from: &UnixStream) -> io::Result<Option<CarriedMessage>> {
     let mut message = vec![0; HEADER_LEN];
     let mut fds = Vec::new();
     if !receive(from, &mut message, &mut fds)? {
-        return Ok(false);
+        return Ok(None);
     }
     let body = body_len(&message).filter(|&len| len <= MAX_BODY_LEN);
     let body = body.ok_or_else(|| io::Error::other("a message is longer than vhost-user has"))?;
     message.resize(HEADER_LEN + body, 0);
     let into = message.get_mut(HEADER_LEN..).unwrap_or_default();
     if !receive(from, into, &mut fds)? {
-        return Ok(false);
+        return Ok(None);
     }
-    send(to, &message, &fds)?;
-    Ok(true)
+    Ok(Some(CarriedMessage {
+        bytes: message,
+        fds,
+    }))
 }
 
 /// The last field of the header, which says how many bytes follow it.
@@ -167,6 +221,7 @@ fn send(to: &UnixStream, bytes: &[u8], fds: &[OwnedFd]) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config_vector::ConfigChange;
     use std::io::{Read, Write};
 
     fn message(body: &[u8]) -> Vec<u8> {
@@ -185,7 +240,8 @@ mod tests {
         send(&near, &message(b"plain"), &[]).unwrap();
         send(&near, &message(b"with"), &[passed.into()]).unwrap();
         send(&near, &message(b""), &[]).unwrap();
-        let carrier = std::thread::spawn(move || carry(&a, &b));
+        let vector = ConfigVector::new(ConfigChange::Told);
+        let carrier = std::thread::spawn(move || carry(&a, &b, &vector));
 
         let expect = |body: &[u8]| {
             let expected = message(body);
@@ -217,7 +273,7 @@ mod tests {
         let (mut near, a) = UnixStream::pair().unwrap();
         let (b, mut far) = UnixStream::pair().unwrap();
         near.write_all(&[0xff; HEADER_LEN]).unwrap();
-        assert!(carry(&a, &b).is_err());
+        assert!(carry(&a, &b, &ConfigVector::new(ConfigChange::Told)).is_err());
         assert_eq!(far.read(&mut [0]).unwrap(), 0);
         assert_eq!(near.read(&mut [0]).unwrap(), 0);
     }

@@ -9,12 +9,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use irqstorm_core::inbox::Inbox;
+use irqstorm_core::queue::ConfigLine;
 use rustix::event::{EventfdFlags, PollFd, PollFlags};
 use vhost::vhost_user::{Error as ProtocolError, Listener};
 use vhost_user_backend::{Error as DaemonError, ShutdownHandle, VhostUserDaemon};
 use vm_memory::{GuestAddressSpace, GuestMemoryAtomic, GuestMemoryBackend, GuestMemoryMmap};
 
 use crate::backend::Backend;
+use crate::config_vector::ConfigVector;
 use crate::options::{Options, OptionsError};
 use crate::queue::VirtioQueue;
 use crate::relay;
@@ -39,7 +41,7 @@ pub enum ServeError {
     /// Waiting for a connection failed.
     #[error("wait for a vhost-user connection: {0}")]
     Wait(#[source] io::Error),
-    /// A connection that was handed over could not be joined to the server.
+    /// A connection could not be joined to the server.
     #[error("take over a connected vhost-user socket: {0}")]
     TakeOver(#[source] io::Error),
     /// Taking a connection failed.
@@ -59,6 +61,7 @@ pub struct Server {
     options: Arc<Options>,
     inbox: Inbox<VirtioQueue>,
     cache_mode: CacheMode,
+    config_vector: ConfigVector,
     stop: Arc<Stop>,
 }
 
@@ -119,6 +122,7 @@ impl Server {
             connection: Mutex::new(None),
         };
         Ok(Server {
+            config_vector: ConfigVector::new(options.config_change),
             options: Arc::new(options),
             inbox,
             cache_mode: CacheMode::new(),
@@ -132,6 +136,12 @@ impl Server {
         self.cache_mode.clone()
     }
 
+    /// The interrupt of the configuration vector of whoever is connected. It
+    /// outlives connections: without one it does nothing.
+    pub fn config_line(&self) -> impl ConfigLine + Clone + use<> {
+        self.config_vector.clone()
+    }
+
     /// What ends this server from another thread.
     pub fn handle(&self) -> ServerHandle {
         ServerHandle(Arc::clone(&self.stop))
@@ -140,9 +150,12 @@ impl Server {
     /// Serves whoever connects, one after the other, until the handle stops
     /// it. The socket's file is the caller's.
     pub fn serve_listener(&self, listener: UnixListener) -> Result<(), ServeError> {
-        let mut taker = Listener::from(listener.try_clone().map_err(ServeError::Wait)?);
         while self.wait_for_connection(&listener)? {
-            match self.serve_next(&mut taker) {
+            let (stream, _) = match listener.accept() {
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => continue,
+                accepted => accepted.map_err(ServeError::Wait)?,
+            };
+            match self.serve_stream(stream) {
                 Err(ServeError::Dropped(why)) => tracing::error!("dropped the front-end: {why}"),
                 served => served?,
             }
@@ -158,8 +171,8 @@ impl Server {
             let carrier = std::thread::Builder::new()
                 .name("vhost-user-relay".to_owned())
                 .spawn_scoped(scope, || {
-                    if let Err(error) = relay::carry(&stream, &joint) {
-                        tracing::warn!("lost the connected vhost-user socket: {error}");
+                    if let Err(error) = relay::carry(&stream, &joint, &self.config_vector) {
+                        tracing::warn!("lost the front-end's connection: {error}");
                     }
                 })
                 .map_err(ServeError::TakeOver)?;
@@ -200,6 +213,7 @@ impl Server {
         let backend = Arc::new(Backend::new(
             Arc::clone(&connection),
             self.cache_mode.clone(),
+            self.config_vector.clone(),
         ));
         let memory = GuestMemoryAtomic::new(GuestMemoryMmap::new());
         let mut daemon = with_connection(&connection, || {

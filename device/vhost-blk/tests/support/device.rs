@@ -12,7 +12,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use irqstorm_core::inbox::{Inbox, Message};
-use irqstorm_core::queue::{RequestQueue, Taken};
+use irqstorm_core::queue::{ConfigLine, RequestQueue, Taken};
 use irqstorm_core::request::{Outcome, QueueId};
 use irqstorm_core::store::ram::RamStore;
 use irqstorm_core::store::{Geometry, Store};
@@ -65,6 +65,7 @@ pub(crate) struct Device {
     directory: tempfile::TempDir,
     handle: ServerHandle,
     cache_mode: CacheMode,
+    config_line: Box<dyn ConfigLine>,
     shared: Arc<Shared>,
     server: Option<JoinHandle<()>>,
     run: Option<JoinHandle<()>>,
@@ -101,6 +102,7 @@ impl Device {
         let geometry = options.geometry;
         let server = Server::new(options, inbox.clone()).unwrap();
         let cache_mode = server.cache_mode();
+        let config_line = Box::new(server.config_line());
         let store = WriteCache::new(RamStore::new(geometry), cache_mode.clone());
         let handle = server.handle();
         let shared = Arc::new(Shared::default());
@@ -113,6 +115,7 @@ impl Device {
             directory,
             handle,
             cache_mode,
+            config_line,
             shared,
             server: Some(std::thread::spawn(move || serve(server))),
             run: Some(std::thread::spawn(move || run.run(wake, &messages))),
@@ -126,6 +129,10 @@ impl Device {
 
     pub(crate) fn cache_mode(&self) -> &CacheMode {
         &self.cache_mode
+    }
+
+    pub(crate) fn config_line(&self) -> &dyn ConfigLine {
+        &*self.config_line
     }
 
     /// From now on completions are kept back, or not.

@@ -88,7 +88,9 @@ impl Driver {
         frontend.set_owner().unwrap();
         let offered = frontend.get_features().unwrap();
         let protocol = frontend.get_protocol_features().unwrap()
-            & (VhostUserProtocolFeatures::CONFIG | VhostUserProtocolFeatures::MQ);
+            & (VhostUserProtocolFeatures::CONFIG
+                | VhostUserProtocolFeatures::MQ
+                | VhostUserProtocolFeatures::BACKEND_REQ);
         frontend.set_protocol_features(protocol).unwrap();
         assert!(frontend.get_queue_num().unwrap() >= u64::from(rings));
         let features = offered & !withheld;
@@ -324,8 +326,8 @@ impl Driver {
 }
 
 /// Waits until `fd` is signalled.
-pub(crate) fn wait_readable(fd: &EventFd) {
-    // SAFETY: the eventfd outlives the borrow.
+pub(crate) fn wait_readable(fd: &impl AsRawFd) {
+    // SAFETY: the file outlives the borrow.
     let fd = unsafe { std::os::fd::BorrowedFd::borrow_raw(fd.as_raw_fd()) };
     let patience = Timespec {
         tv_sec: PATIENCE,
@@ -333,7 +335,7 @@ pub(crate) fn wait_readable(fd: &EventFd) {
     };
     let mut fds = [PollFd::from_borrowed_fd(fd, PollFlags::IN)];
     let ready = rustix::event::poll(&mut fds, Some(&patience)).unwrap();
-    assert_eq!(ready, 1, "no interrupt came");
+    assert_eq!(ready, 1, "nothing came");
 }
 
 /// Two regions with a hole between them.
