@@ -93,6 +93,19 @@ impl<Q: RequestQueue> Pump<Q> {
         })
     }
 
+    /// Lets go all that is held.
+    pub(super) fn release_all(&mut self, moment: Moment) {
+        let everything = Pick {
+            most: usize::MAX,
+            ..Pick::default()
+        };
+        for (request, held) in self.held.pick(&everything) {
+            self.held.remove(request);
+            self.let_go(held.traits.queue, request, Part::Both, moment);
+        }
+        self.flush_dirty(moment);
+    }
+
     /// The held requests that a selection names.
     fn chosen(
         &self,

@@ -172,7 +172,12 @@ impl<Q: RequestQueue> Lane<Q> {
                 turn.record(What::InterruptDropped { queue });
             }
             Decision::AsWanted if !wanted => self.counters.suppressed += 1,
-            _ => self.signal(Cause::Completion, planned, turn),
+            _ => {
+                if !wanted {
+                    self.guard.overridden(1, turn.now());
+                }
+                self.signal(Cause::Completion, planned, turn);
+            }
         }
         Ok(count)
     }

@@ -109,7 +109,11 @@ impl<Q: RequestQueue> Pump<Q> {
         progress.began = moment.now;
         progress.requests = 0;
         let Phase {
-            name, mark, script, ..
+            name,
+            mark,
+            release,
+            script,
+            ..
         } = self.phase().clone();
         self.pattern = Scripted::new(&script, None);
         self.set_storms(&script.storms, true, moment.now);
@@ -122,6 +126,9 @@ impl<Q: RequestQueue> Pump<Q> {
             self.desk.turn(moment).record(what);
         }
         self.await_phase_end();
+        if release {
+            self.release_all(moment);
+        }
         if let Some(mark) = mark {
             // Never to end the phase that sets it.
             self.count_mark(&mark, moment);

@@ -79,7 +79,10 @@ impl Keys {
         }
         behaviour.interrupt = self.interrupt.unwrap_or(behaviour.interrupt);
         behaviour.hold = self.hold.unwrap_or(behaviour.hold);
-        behaviour.fault = self.fault.or(behaviour.fault);
+        behaviour.fault = self
+            .fault
+            .or(behaviour.fault)
+            .filter(|fault| *fault != Fault::None);
     }
 
     /// Refuses values that no device can follow; `at` is where they stand.

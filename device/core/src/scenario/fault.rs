@@ -13,6 +13,8 @@ use crate::units::Nanos;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Fault {
+    /// Nothing: takes back what a rule or a phase would have had from below.
+    None,
     /// Completed with an I/O error; the store is not asked.
     IoError,
     /// Completed as not supported; the store is not asked.

@@ -38,6 +38,8 @@ pub struct Phase {
     pub until: Until,
     /// The mark that is set when it begins.
     pub mark: Option<String>,
+    /// Whether all that is held is let go when it begins.
+    pub release: bool,
     /// What is in force meanwhile.
     pub script: Script,
 }
@@ -53,7 +55,7 @@ pub enum Until {
     Time(Nanos),
     /// So many requests taken from all queues, at least 1.
     Requests(u64),
-    /// A mark, set by the guest, by a command or by another scenario's phase.
+    /// A mark, set by the guest or by a command.
     Mark(String),
 }
 

@@ -83,6 +83,7 @@ with_keys! {
         name: Option<String>,
         until: Until,
         mark: Option<String>,
+        release: bool,
         order: Option<Order>,
         #[serde(rename = "rule")]
         rules: Vec<RawRule>,

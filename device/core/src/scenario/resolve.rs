@@ -62,6 +62,7 @@ fn swept(document: &Document, sweep: &Sweep) -> Result<Vec<Phase>, ScenarioError
             name: format!("{}={text}", sweep.knob),
             until: sweep.each.clone(),
             mark: Some(sweep::MARK.to_owned()),
+            release: false,
             script: script(&raw).map_err(wrong)?,
         });
     }
@@ -103,7 +104,7 @@ fn one_phase(raw: &Raw, whole: &Script, phase: &RawPhase, index: usize) -> Resul
     // Rules lie over the base of the phase that they apply in.
     let mut rules = rules(raw, &phase.rules, &base, &at)?;
     rules.extend(self::rules(raw, &raw.rules, &base, "")?);
-    let mut storms = storms(raw, &phase.storms, &format!("{at}."))?;
+    let mut storms = storms(raw, &phase.storms, &format!("{at}."), &format!("{name} "))?;
     storms.extend(whole.storms.iter().cloned());
     let order = phase.order.unwrap_or(whole.order);
     let script = checked(base, order, rules, storms, &at)?;
@@ -111,6 +112,7 @@ fn one_phase(raw: &Raw, whole: &Script, phase: &RawPhase, index: usize) -> Resul
         name,
         until: phase.until.clone(),
         mark: phase.mark.clone(),
+        release: phase.release,
         script,
     })
 }
@@ -128,7 +130,7 @@ fn script(raw: &Raw) -> Result<Script, BadValue> {
     raw.keys().check("", raw.hostile)?;
     let base = raw.keys().over(&Behaviour::default(), &raw.profiles, "")?;
     let rules = rules(raw, &raw.rules, &base, "")?;
-    let storms = storms(raw, &raw.storms, "")?;
+    let storms = storms(raw, &raw.storms, "", "")?;
     checked(base, raw.order, rules, storms, "")
 }
 
@@ -200,16 +202,20 @@ fn rules(raw: &Raw, list: &[RawRule], base: &Behaviour, at: &str) -> Result<Vec<
     .collect()
 }
 
-fn storms(raw: &Raw, list: &[Storm], at: &str) -> Result<Vec<Storm>, BadValue> {
+/// The storms of a list; those without a name are called by `of` and their
+/// place.
+fn storms(raw: &Raw, list: &[Storm], at: &str, of: &str) -> Result<Vec<Storm>, BadValue> {
     let each = list.iter().enumerate();
     each.map(|(index, storm)| {
         let at = format!("{at}storm[{index}]");
         storm.check(&at, raw.hostile)?;
         let mut storm = storm.clone();
-        if storm.name.is_empty() {
-            storm.name = format!("storm {index}");
+        if !storm.name.is_empty() {
+            check_name(&storm.name, &at, "name")?;
         }
-        check_name(&storm.name, &at, "name")?;
+        if storm.name.is_empty() {
+            storm.name = format!("{of}storm {index}");
+        }
         Ok(storm)
     })
     .collect()

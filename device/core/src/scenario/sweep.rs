@@ -23,8 +23,7 @@ pub(super) struct Sweep {
     from: Option<Value>,
     to: Option<Value>,
     steps: Option<u32>,
-    #[serde(default)]
-    scale: Scale,
+    scale: Option<Scale>,
     values: Option<Vec<Value>>,
     /// What ends a step.
     pub(super) each: Until,
@@ -47,12 +46,12 @@ impl Sweep {
         let bad = |key, value: &dyn ToString, allowed: &str| {
             Err(BadValue::at("sweep", key, value.to_string(), allowed))
         };
-        let range = (&self.from, &self.to, self.steps);
+        let range = (&self.from, &self.to, self.steps, self.scale);
         let steps = match (&self.values, range) {
-            (Some(values), (None, None, None)) => values.clone(),
-            (None, (Some(from), Some(to), Some(steps))) => self.between(from, to, steps)?,
+            (Some(values), (None, None, None, None)) => values.clone(),
+            (None, (Some(from), Some(to), Some(steps), _)) => self.between(from, to, steps)?,
             _ => {
-                let allowed = "either values, or from, to and steps";
+                let allowed = "either values, or from, to and steps, with a scale if need be";
                 return bad("values", &"...", allowed);
             }
         };
@@ -75,13 +74,14 @@ impl Sweep {
             let ends = format!("{from} and to = {to}");
             return Err(BadValue::at("sweep", "from", ends, allowed));
         };
-        if self.scale == Scale::Log && (first <= 0.0 || last <= 0.0) {
+        let scale = self.scale.unwrap_or_default();
+        if scale == Scale::Log && (first <= 0.0 || last <= 0.0) {
             let allowed = "above 0 on a log scale";
             return Err(BadValue::at("sweep", "from", from, allowed));
         }
         let place = |step: u32| {
             let share = f64::from(step) / f64::from(steps - 1);
-            match self.scale {
+            match scale {
                 Scale::Linear => first + (last - first) * share,
                 Scale::Log => first * (last / first).powf(share),
             }

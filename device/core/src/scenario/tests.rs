@@ -129,6 +129,22 @@ fn rules_lie_over_profiles_over_the_base() {
 }
 
 #[test]
+fn a_fault_is_taken_back_where_it_says_none() {
+    let scenario = parse("fault = 'io-error'\n[[rule]]\noperation = 'read'\nfault = 'none'");
+    let script = &scenario.phases[0].script;
+    assert_eq!(script.base.fault, Some(Fault::IoError));
+    assert_eq!(script.rules[0].behaviour.fault, None);
+}
+
+#[test]
+fn storms_without_a_name_are_told_apart_by_their_phase() {
+    let text = "[[storm]]\nrate = '1Hz'\n[[phase]]\nname = 'a'\n[[phase.storm]]\nrate = '1Hz'";
+    let scenario = parse(text);
+    let storms = &scenario.phases[0].script.storms;
+    assert_eq!([&storms[0].name, &storms[1].name], ["a storm 0", "storm 0"]);
+}
+
+#[test]
 fn a_phase_has_its_own_first_and_then_what_is_common() {
     let scenario = parse(
         r#"
@@ -375,6 +391,10 @@ fn impossible_values_are_named() {
         (
             "[sweep]\nknob = 'hold'\nfrom = '1us'\nto = '1kHz'\nsteps = 3\neach = 'control'",
             "sweep.from",
+        ),
+        (
+            "[sweep]\nknob = 'hold'\nvalues = [true]\nscale = 'log'\neach = 'control'",
+            "sweep.values",
         ),
         ("[sweep]\nknob = 'x.y'\nvalues = [1]\neach = 'control'", "x"),
     ] {

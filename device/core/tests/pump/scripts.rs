@@ -250,6 +250,22 @@ fn phases_end_by_time_requests_marks_and_command_and_begin_again() {
 }
 
 #[test]
+fn a_phase_lets_go_what_was_held_when_it_says_so() {
+    let text = "[[phase]]\nhold = true\nuntil = { mark = 'edge' }\n\
+        [[phase]]\nrelease = true\nhold = true";
+    let mut bench = bench(text, 2);
+    bench.submit(0, 3);
+    bench.submit(1, 1);
+    bench.run_until(100);
+    assert_eq!(bench.count("held"), 4);
+    bench.ask(json!({"cmd": "mark", "name": "edge"}));
+    assert_eq!(bench.drivers[0].used_tags(), [1, 2, 3]);
+    assert_eq!((bench.count("held"), bench.drivers[1].signals()), (0, 1));
+    bench.submit(0, 1);
+    assert_eq!(bench.count("held"), 1);
+}
+
+#[test]
 fn a_storm_of_all_phases_goes_on_and_one_of_a_phase_ends_with_it() {
     let text = "[[storm]]\nrate = '1kHz'\nqueues = [0]\n\
         [[phase]]\nuntil = { time = '2500us' }\n[[phase.storm]]\nrate = '1kHz'\nqueues = [1]\n\
