@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use super::turn::Moment;
-use super::{Pump, reply};
+use super::{Answer, Pump, reply};
 use crate::control::{
     Code, Command, Fire, FireReply, Hold, HoldReply, KnobReply, List, ListReply, MAX_FIRE,
     MAX_LIST, MetricsReply, Refusal, ScenarioReply, StormReply, VolleyReply,
@@ -18,8 +18,6 @@ use crate::queue::RequestQueue;
 use crate::request::QueueId;
 use crate::scenario::{Scenario, ScenarioError};
 use crate::units::Nanos;
-
-pub(super) type Answer = Result<Value, Refusal>;
 
 /// Filters by which a client may hold at a time.
 const MAX_HOLDS: usize = 64;
@@ -118,7 +116,7 @@ impl<Q: RequestQueue> Pump<Q> {
             newest: list.newest,
             most: usize::try_from(limit).unwrap_or(usize::MAX),
         });
-        let entry = |&(request, held): &_| super::holding::entry(request, &held, now);
+        let entry = |&(request, held): &_| super::status::entry(request, &held, now);
         ListReply {
             total: self.held.len() as u64,
             held: picked.iter().map(entry).collect(),

@@ -3,8 +3,8 @@
 
 use super::interrupts::Decision;
 use super::turn::{Due, Moment};
-use super::{Pump, reply};
-use crate::control::{Code, HeldEntry, Part, Refusal, ReleaseReply, Selection};
+use super::{Answer, Pump, reply};
+use crate::control::{Code, Part, Refusal, ReleaseReply, Selection};
 use crate::event::What;
 use crate::filter::Traits;
 use crate::held::{HeldRequest, Pick};
@@ -12,26 +12,6 @@ use crate::queue::RequestQueue;
 use crate::request::{QueueId, RequestId};
 use crate::scenario::Interrupt;
 use crate::units::Nanos;
-
-use super::commands::Answer;
-
-/// A held request as a list shows it.
-pub(super) fn entry(request: RequestId, held: &HeldRequest, now: Nanos) -> HeldEntry {
-    let Traits {
-        queue,
-        operation,
-        sector,
-        bytes,
-    } = held.traits;
-    HeldEntry {
-        request,
-        queue,
-        operation,
-        sector,
-        bytes,
-        age: now - held.arrived,
-    }
-}
 
 impl<Q: RequestQueue> Pump<Q> {
     /// Whether any completions are held as they come.

@@ -2,9 +2,12 @@
 //! What the pump says of itself.
 
 use super::{Lane, Pump};
-use crate::control::{Precision, ReplayStatus, StatusReply};
+use crate::control::{HeldEntry, Precision, ReplayStatus, StatusReply};
 use crate::counters::Counters;
+use crate::filter::Traits;
+use crate::held::HeldRequest;
 use crate::queue::RequestQueue;
+use crate::request::RequestId;
 use crate::storm::Course;
 use crate::units::Nanos;
 
@@ -51,5 +54,23 @@ impl<Q: RequestQueue> Pump<Q> {
             guard_pauses: self.guard_pauses,
             storm_skipped: self.storm_skipped,
         }
+    }
+}
+
+/// A held request as a list shows it.
+pub(super) fn entry(request: RequestId, held: &HeldRequest, now: Nanos) -> HeldEntry {
+    let Traits {
+        queue,
+        operation,
+        sector,
+        bytes,
+    } = held.traits;
+    HeldEntry {
+        request,
+        queue,
+        operation,
+        sector,
+        bytes,
+        age: now - held.arrived,
     }
 }

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+//! From a request in a queue to a plan on the timeline: planned, executed, put
+//! in flight.
+
+use super::Pump;
+use super::lane::{InFlight, Lane};
+use super::turn::{Due, Moment};
+use crate::event::What;
+use crate::filter::Traits;
+use crate::held::HeldRequest;
+use crate::pattern::{Arrival, Draws, Pattern};
+use crate::plan::Plan;
+use crate::queue::{GuestBuffers, RequestQueue, Taken};
+use crate::request::{Operation, Outcome, QueueId, Request, RequestId, Status};
+use crate::scenario::{Fault, Interrupt, Order};
+use crate::units::Nanos;
+
+impl<Q: RequestQueue> Pump<Q> {
+    /// Plans and executes one request.
+    pub(super) fn arrive(&mut self, queue: QueueId, taken: Taken<Q::Token>, moment: Moment) {
+        let Taken { token, request } = taken;
+        let (request, malformed) = match request {
+            Ok(request) => (request, None),
+            Err(status) => (Request::bare(Operation::Malformed), Some(status)),
+        };
+        self.last_request.0 += 1;
+        let arrival = Arrival {
+            request: self.last_request,
+            nth: self.lane(queue).map_or(0, Lane::count_arrival),
+            traits: Traits {
+                queue,
+                operation: request.operation,
+                sector: request.start(),
+                bytes: request.bytes(),
+            },
+            at: moment.clock.now(),
+        };
+        let plan = self.plan(&arrival);
+        let failed = malformed.or(plan.fault.and_then(Fault::status));
+        let outcome = match failed {
+            Some(status) => Outcome::failed(status),
+            None => self.execute(queue, &token, &request),
+        };
+        self.put_in_flight(&arrival, token, outcome, plan, moment);
+        self.count_request(moment);
+    }
+
+    fn execute(&mut self, queue: QueueId, token: &Q::Token, request: &Request) -> Outcome {
+        let store = &mut self.store;
+        let run = |buffers: &dyn GuestBuffers| store.execute(request, buffers);
+        match self.lanes[usize::from(queue.0)].requests() {
+            Some(requests) => requests.with_buffers(token, run),
+            None => Outcome::failed(Status::IoError),
+        }
+    }
+
+    /// As recorded, or as the scenario says. Holding for a while changes nothing
+    /// of what is decided.
+    fn plan(&mut self, arrival: &Arrival) -> Plan {
+        if let Some(replay) = &mut self.replay
+            && let Some(plan) = replay.next(&arrival.traits)
+        {
+            return plan;
+        }
+        let mut draws = Draws::of_request(self.seed, arrival.traits.queue, arrival.nth);
+        self.pattern.plan(arrival, &mut draws)
+    }
+
+    fn put_in_flight(
+        &mut self,
+        arrival: &Arrival,
+        token: Q::Token,
+        outcome: Outcome,
+        plan: Plan,
+        moment: Moment,
+    ) {
+        let &Arrival {
+            request,
+            nth,
+            traits,
+            at,
+        } = arrival;
+        let queue = traits.queue;
+        let lost = matches!(plan.fault, Some(Fault::Lost { .. }));
+        let held = lost || (plan.hold && !self.unheld) || self.is_held_by_command(&traits);
+        let in_order = self.phase().script.order == Order::Fifo;
+        let Some(lane) = self.lane(queue) else {
+            return;
+        };
+        let mut due = at + plan.latency;
+        if in_order && !held {
+            due = lane.in_order(due);
+        }
+        let due = (!held).then_some(due);
+        let in_flight = InFlight {
+            token,
+            outcome,
+            plan,
+            traits,
+            arrived: at,
+            held,
+        };
+        lane.insert(request, in_flight);
+        match due {
+            Some(due) => self.schedule(queue, request, due, &plan),
+            None => {
+                let arrived = at;
+                self.held.insert(request, HeldRequest { traits, arrived });
+            }
+        }
+        if let Some(Fault::Lost { back: Some(back) }) = plan.fault {
+            self.desk
+                .timeline
+                .insert(at + back, Due::Back(queue, request));
+        }
+        let Traits {
+            operation,
+            sector,
+            bytes,
+            ..
+        } = traits;
+        let what = What::Arrived {
+            request,
+            queue,
+            nth,
+            operation,
+            sector,
+            bytes,
+            plan,
+            due,
+        };
+        if self.desk.events.listens() {
+            self.desk.turn(moment).record_at(at, what);
+        }
+    }
+
+    fn schedule(&mut self, queue: QueueId, request: RequestId, due: Nanos, plan: &Plan) {
+        let timeline = &mut self.desk.timeline;
+        if let Interrupt::Early { by, .. } = plan.interrupt {
+            timeline.insert(due - by, Due::Early(queue, request));
+        }
+        timeline.insert(due, Due::Completion(queue, request));
+    }
+}
