@@ -57,6 +57,24 @@ pub enum ReplayError {
         /// What is wrong with it.
         reason: String,
     },
+    /// Decisions are missing, so that later ones would go to other requests.
+    #[error(
+        "read the recording, line {line}: {lost} decisions are missing here, which the device \
+         could not write; record anew, or take the line out to replay the others"
+    )]
+    Lost {
+        /// Counted from 1.
+        line: usize,
+        /// How many.
+        lost: u64,
+    },
+}
+
+/// The line of a recording that stands where decisions are missing.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Lost {
+    lost: u64,
 }
 
 /// What makes two requests the same one.
@@ -92,7 +110,10 @@ impl Replay {
             }
             match serde_json::from_str::<Recorded>(&text) {
                 Ok(recorded) => replay.add(&recorded),
-                Err(error) => return refuse(error.to_string()),
+                Err(error) => match serde_json::from_str(&text) {
+                    Ok(Lost { lost }) => return Err(ReplayError::Lost { line, lost }),
+                    Err(_) => return refuse(error.to_string()),
+                },
             }
         }
         Ok(replay)
@@ -180,5 +201,12 @@ mod tests {
             assert!(error.contains("line 2"), "{error}");
         }
         assert!(Replay::read(good.trim_end().as_bytes()).is_ok());
+    }
+
+    #[test]
+    fn a_recording_with_decisions_missing_is_refused_with_their_number() {
+        let text = line(0, 0, 8, 1) + "{\"lost\":12}\n" + &line(0, 13, 8, 1);
+        let error = Replay::read(text.as_bytes()).unwrap_err();
+        assert!(matches!(error, ReplayError::Lost { line: 2, lost: 12 }));
     }
 }
