@@ -28,6 +28,9 @@ Examples:
   A file as the disk, every step of every completion written down:
     irqstorm-device --socket-path blk.sock --blk-file disk.raw --events events.ndjson
 
+  Which rule of a scenario takes which requests:
+    irqstorm-device --check-scenario s.toml
+
 Once every socket is there, 'ready' is written to standard output; messages go to
 standard error, as much as RUST_LOG asks for (info).
 
@@ -77,6 +80,10 @@ pub(crate) struct Cli {
     /// file of earlier events is replaced, a file of anything else refused
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) events: Option<PathBuf>,
+
+    /// With --check-scenario: as JSON
+    #[arg(long, requires = "check_scenario")]
+    pub(crate) json: bool,
 }
 
 /// How the front-end comes to the device.
@@ -95,7 +102,8 @@ pub(crate) struct Connection {
     #[arg(long)]
     pub(crate) print_capabilities: bool,
 
-    /// Read a scenario, say whether it can be used, and end
+    /// Read a scenario, say whether it can be used and which rule takes what,
+    /// and end
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) check_scenario: Option<PathBuf>,
 

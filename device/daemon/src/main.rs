@@ -12,6 +12,7 @@
 //! changed if the program is not in /usr/local/bin.
 
 mod args;
+mod check;
 mod control;
 mod engine;
 mod events;
@@ -98,11 +99,11 @@ fn act(cli: Cli) -> Result<(), Failure> {
     }
     if let Some(file) = &connection.check_scenario {
         let scenario = Scenario::load(file).map_err(bad_input)?;
-        return print(&format!(
-            "{}: can be used: {}\n",
-            file.display(),
-            scenario.description
-        ));
+        let text = match cli.json {
+            true => check::as_json(&scenario).map_err(went_wrong)?,
+            false => check::as_text(&file.display().to_string(), &scenario),
+        };
+        return print(&text);
     }
     run::run(&cli)
 }
