@@ -10,6 +10,7 @@ use clap_complete::Shell;
 use irqstorm_vhost_blk::{Features, Serial};
 
 use crate::size::Size;
+use crate::spin::Spin;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -71,6 +72,13 @@ pub(crate) struct Cli {
     /// either, one is chosen and logged
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
+
+    /// How the last stretch before each planned time is waited through: asleep
+    /// (off), spinning for so long (a time, as in 50us), or auto: spinning for
+    /// as long as a wake-up takes here while there are more CPUs than queues
+    /// and one
+    #[arg(long, value_name = "auto|off|TIME", default_value = "auto")]
+    pub(crate) spin: Spin,
 
     /// Listen here for 'irqstorm ctl', the lab and the guest
     #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath)]

@@ -5,8 +5,8 @@
 //! Deadlines are kept by a timerfd rather than by a timeout of epoll's, which
 //! is subject to the thread's timer slack (50 us unless the process changes
 //! it), even where epoll_pwait2 takes nanoseconds. The loop sleeps until the
-//! timer fires and pays the wake-up's latency; to spin through the last of the
-//! wait instead, `sleep_plan` is the place.
+//! timer fires and pays the wake-up's latency, or sleeps a little less and
+//! spins through the rest of the wait; `spin` says which.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -27,6 +27,8 @@ use vmm_sys_util::epoll::{ControlOperation, Epoll, EpollEvent, EventSet};
 use vmm_sys_util::eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EventFd};
 use vmm_sys_util::timerfd::TimerFd;
 
+use crate::spin::Spinning;
+
 /// What epoll says was ready: a queue's number, or one of these.
 const INBOX: u64 = 1 << 32;
 const TIMER: u64 = INBOX + 1;
@@ -36,6 +38,13 @@ const EVENTS: usize = 64;
 
 /// Messages carried out before what is due has its turn again.
 const MESSAGES: usize = 64;
+
+/// Looks at the clock, while spinning, to one at epoll: a microsecond's worth.
+const LOOKS: u32 = 16;
+
+/// Timeouts of epoll's, in milliseconds.
+const AT_ONCE: i32 = 0;
+const FOR_EVER: i32 = -1;
 
 /// An inbox whose messages wake an engine, and the engine's end of it.
 pub(crate) struct Mailbox<Q> {
@@ -62,6 +71,7 @@ struct Engine<Q: RequestQueue> {
     /// What the timer is set to.
     armed: Option<Nanos>,
     kicks: HashMap<QueueId, File>,
+    spinning: Spinning,
 }
 
 /// Runs a pump on a thread of its own until it is told to stop. `make` makes
@@ -69,6 +79,7 @@ struct Engine<Q: RequestQueue> {
 /// thread, however it ends.
 pub(crate) fn spawn<Q: RequestQueue + 'static>(
     mailbox: Mailbox<Q>,
+    spinning: Spinning,
     make: impl FnOnce(&Monotonic) -> Pump<Q> + Send + 'static,
     ended: impl Send + 'static,
 ) -> io::Result<JoinHandle<io::Result<()>>>
@@ -79,13 +90,18 @@ where
         let _ended = ended;
         let clock = Monotonic::start();
         let pump = make(&clock);
-        Engine::new(pump, clock, mailbox)?.run()
+        Engine::new(pump, clock, mailbox, spinning)?.run()
     };
     thread::Builder::new().name("pump".to_owned()).spawn(body)
 }
 
 impl<Q: RequestQueue> Engine<Q> {
-    fn new(pump: Pump<Q>, clock: Monotonic, mailbox: Mailbox<Q>) -> io::Result<Engine<Q>> {
+    fn new(
+        pump: Pump<Q>,
+        clock: Monotonic,
+        mailbox: Mailbox<Q>,
+        spinning: Spinning,
+    ) -> io::Result<Engine<Q>> {
         let engine = Engine {
             pump,
             clock,
@@ -94,14 +110,17 @@ impl<Q: RequestQueue> Engine<Q> {
             timer: TimerFd::new()?,
             armed: None,
             kicks: HashMap::new(),
+            spinning,
         };
-        engine.watch(engine.mailbox.bell.as_raw_fd(), INBOX)?;
-        engine.watch(engine.timer.as_raw_fd(), TIMER)?;
+        engine.watch(engine.mailbox.bell.as_raw_fd(), INBOX, EventSet::IN)?;
+        // Told once of each time that it fires, the loop need not read it.
+        let once = EventSet::IN | EventSet::EDGE_TRIGGERED;
+        engine.watch(engine.timer.as_raw_fd(), TIMER, once)?;
         Ok(engine)
     }
 
-    fn watch(&self, fd: RawFd, data: u64) -> io::Result<()> {
-        let event = EpollEvent::new(EventSet::IN, data);
+    fn watch(&self, fd: RawFd, data: u64, interest: EventSet) -> io::Result<()> {
+        let event = EpollEvent::new(interest, data);
         self.epoll.ctl(ControlOperation::Add, fd, event)
     }
 
@@ -109,8 +128,7 @@ impl<Q: RequestQueue> Engine<Q> {
         let mut events = [EpollEvent::default(); EVENTS];
         loop {
             self.pump.tick(&self.clock);
-            let timeout = self.sleep_plan()?;
-            let ready = match self.epoll.wait(timeout, &mut events) {
+            let ready = match self.wait(&mut events) {
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
                 ready => ready?,
             };
@@ -121,45 +139,67 @@ impl<Q: RequestQueue> Engine<Q> {
                             return Ok(());
                         }
                     }
-                    TIMER => self.timer_fired()?,
+                    TIMER => self.armed = None,
                     queue => self.kicked(queue),
                 }
             }
         }
     }
 
-    /// Sets the timer to the next deadline. Returns epoll's timeout: none to
-    /// wait if the deadline has come already, else for ever.
-    fn sleep_plan(&mut self) -> io::Result<i32> {
-        const AT_ONCE: i32 = 0;
-        const FOR_EVER: i32 = -1;
-        let deadline = self.pump.next_deadline();
-        if deadline == self.armed {
-            return Ok(FOR_EVER);
-        }
-        self.armed = None;
-        let Some(deadline) = deadline else {
-            self.timer.clear()?;
-            return Ok(FOR_EVER);
+    /// Waits for what is first: a kick, a message, or the next deadline.
+    /// Returns how many events there are.
+    fn wait(&mut self, events: &mut [EpollEvent]) -> io::Result<usize> {
+        let Some(deadline) = self.pump.next_deadline() else {
+            if self.armed.take().is_some() {
+                self.timer.clear()?;
+            }
+            return self.epoll.wait(FOR_EVER, events);
         };
         let left = deadline.since(self.clock.now());
+        let window = self.spinning.window();
         if left == Nanos::ZERO {
-            return Ok(AT_ONCE);
+            self.epoll.wait(AT_ONCE, events)
+        } else if left <= window {
+            self.spin(deadline, events)
+        } else {
+            self.arm(deadline - window, left - window)?;
+            self.epoll.wait(FOR_EVER, events)
         }
-        self.timer.reset(Duration::from_nanos(left.0), None)?;
-        self.armed = Some(deadline);
-        Ok(FOR_EVER)
     }
 
-    /// Makes the timer fall silent. It was readable, and nothing but this loop
-    /// sets it, so that reading it does not wait. Ticking is left to the loop.
-    fn timer_fired(&mut self) -> io::Result<()> {
-        self.armed = None;
-        self.timer.wait()?;
+    /// Sets the timer to a time that is `left` away.
+    fn arm(&mut self, at: Nanos, left: Nanos) -> io::Result<()> {
+        if self.armed != Some(at) {
+            self.armed = None;
+            self.timer.reset(Duration::from_nanos(left.0), None)?;
+            self.armed = Some(at);
+        }
         Ok(())
     }
 
+    /// Waits without sleeping. Kicks and messages end it as they end a sleep.
+    fn spin(&self, deadline: Nanos, events: &mut [EpollEvent]) -> io::Result<usize> {
+        loop {
+            match self.epoll.wait(AT_ONCE, events)? {
+                0 => {}
+                ready => return Ok(ready),
+            }
+            for _ in 0..LOOKS {
+                if self.clock.now() >= deadline {
+                    return Ok(0);
+                }
+                std::hint::spin_loop();
+            }
+        }
+    }
+
     fn read_messages(&mut self) -> Flow {
+        let flow = self.carry_out_messages();
+        self.spinning.attached(self.pump.attached());
+        flow
+    }
+
+    fn carry_out_messages(&mut self) -> Flow {
         let _ = self.mailbox.bell.read();
         for _ in 0..MESSAGES {
             let Ok(mut message) = self.mailbox.messages.try_recv() else {
@@ -205,7 +245,7 @@ impl<Q: RequestQueue> Engine<Q> {
         // The front-end holds the other end, and may read it before us.
         let flags = rustix::fs::fcntl_getfl(kick)?;
         rustix::fs::fcntl_setfl(kick, flags | OFlags::NONBLOCK)?;
-        self.watch(kick.as_raw_fd(), u64::from(queue.0))
+        self.watch(kick.as_raw_fd(), u64::from(queue.0), EventSet::IN)
     }
 
     fn forget_kick(&mut self, queue: QueueId) {

@@ -16,9 +16,12 @@ mod check;
 mod control;
 mod engine;
 mod events;
+mod floor;
+mod precision;
 mod run;
 mod size;
 mod socket;
+mod spin;
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;

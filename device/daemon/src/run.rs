@@ -9,7 +9,7 @@ use std::thread::{self, JoinHandle};
 
 use anyhow::{Context, anyhow};
 use irqstorm_core::clock::Monotonic;
-use irqstorm_core::event::{EventSink, Floor};
+use irqstorm_core::event::EventSink;
 use irqstorm_core::inbox::Message;
 use irqstorm_core::pump::{Pump, PumpConfig};
 use irqstorm_core::request::SECTOR_SIZE;
@@ -22,7 +22,8 @@ use crate::args::{Cli, Disk};
 use crate::events::{self, NoSink, WriterThread};
 use crate::size::Size;
 use crate::socket::{self, OwnedSocket};
-use crate::{Failure, bad_input, control, engine, went_wrong};
+use crate::spin::Spinning;
+use crate::{Failure, bad_input, control, engine, floor, precision, went_wrong};
 
 /// Ends the control plane's loop when it is dropped: a byte down the pipe that
 /// the signals write to as well.
@@ -43,7 +44,9 @@ enum Front {
 /// Serves until a signal comes, or the one connection of `--fd` has ended.
 pub(crate) fn run(cli: &Cli) -> Result<(), Failure> {
     let (mut scenario, scenario_name) = read_scenario(cli)?;
-    scenario.seed = cli.seed.or(scenario.seed);
+    if let Some(seed) = cli.seed {
+        scenario = scenario.with_seed(seed);
+    }
     let seed = scenario.seed.unwrap_or_else(random_seed);
     let store = open_store(&cli.disk)?;
     let options = disk_options(cli, store.geometry());
@@ -66,6 +69,7 @@ pub(crate) fn run(cli: &Cli) -> Result<(), Failure> {
     }
     let ends = || stop_write.try_clone().map(EndsWith).map_err(went_wrong);
 
+    let floor = floor::measure().map_err(went_wrong)?;
     let config = PumpConfig {
         store: Box::new(WriteCache::new(store, server.cache_mode())),
         scenario,
@@ -74,14 +78,17 @@ pub(crate) fn run(cli: &Cli) -> Result<(), Failure> {
         queues: cli.num_queues,
         replay: None,
         config_line: None,
-        floor: Floor::default(),
+        floor,
     };
     let make = move |clock: &Monotonic| Pump::new(config, sink, clock);
-    let pump = engine::spawn(mailbox, make, ends()?).map_err(went_wrong)?;
+    let spinning = Spinning::new(cli.spin, floor);
+    let pump = engine::spawn(mailbox, spinning, make, ends()?).map_err(went_wrong)?;
     let handle = server.handle();
     let front_thread = serve_front(server, front, ends()?)?;
+    precision::log_floor(&floor);
     say_ready(cli, seed);
     let served = control::serve(control_listener, inbox.clone(), stop_read);
+    precision::log(&inbox);
 
     handle.stop();
     let front_result = join(front_thread, "vhost-user")?;
