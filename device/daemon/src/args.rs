@@ -29,6 +29,10 @@ Examples:
   A file as the disk, every step of every completion written down:
     irqstorm-device --socket-path blk.sock --blk-file disk.raw --events events.ndjson
 
+  The decisions of one run taken again in another:
+    irqstorm-device --socket-path blk.sock --ram 1G --scenario s.toml --record run.ndjson
+    irqstorm-device --socket-path blk.sock --ram 1G --scenario s.toml --replay run.ndjson
+
   Which rule of a scenario takes which requests:
     irqstorm-device --check-scenario s.toml
 
@@ -88,6 +92,17 @@ pub(crate) struct Cli {
     /// file of earlier events is replaced, a file of anything else refused
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) events: Option<PathBuf>,
+
+    /// Write what is decided about each request here, for --replay; a file of
+    /// earlier decisions is replaced, a file of anything else refused
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) record: Option<PathBuf>,
+
+    /// Decide again what was recorded: the k-th request of the same kind, place
+    /// and size gets what the k-th such one got; what was not recorded is
+    /// decided by the scenario. A recording with decisions missing is refused
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) replay: Option<PathBuf>,
 
     /// With --check-scenario: as JSON
     #[arg(long, requires = "check_scenario")]

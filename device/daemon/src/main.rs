@@ -2,10 +2,10 @@
 //! irqstorm-device: a vhost-user block device whose completions and interrupts
 //! are scripted.
 //!
-//! Five threads: this one is the control plane; `pump` completes requests;
+//! Threads: this one is the control plane; `pump` completes requests;
 //! `vhost-user` serves the front-end's connection and hands its rings to the
 //! pump; `vhost-user-relay` carries that connection's messages; `events` writes
-//! the event stream.
+//! the event stream and `decisions` the recording, where they are asked for.
 //!
 //! For libvirt and its like to find this program, 50-irqstorm-device.json goes
 //! to /usr/share/qemu/vhost-user or /etc/qemu/vhost-user, with the path in it
@@ -17,6 +17,7 @@ mod control;
 mod engine;
 mod events;
 mod floor;
+mod lines;
 mod precision;
 mod run;
 mod size;

@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 //! From a command line to a device that serves, and in order back to nothing.
 
+use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
-use std::io::{self, Write};
+use std::io::{self, BufReader, Write};
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
 use std::thread::{self, JoinHandle};
 
 use anyhow::{Context, anyhow};
 use irqstorm_core::clock::Monotonic;
-use irqstorm_core::event::EventSink;
 use irqstorm_core::inbox::Message;
+use irqstorm_core::pattern::Replay;
 use irqstorm_core::pump::{Pump, PumpConfig};
 use irqstorm_core::request::SECTOR_SIZE;
 use irqstorm_core::scenario::Scenario;
@@ -19,7 +21,8 @@ use irqstorm_vhost_blk::{Options, Server, WriteCache};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::args::{Cli, Disk};
-use crate::events::{self, NoSink, WriterThread};
+use crate::events::Sink;
+use crate::lines::{self, Line, LineSink, WriterThread};
 use crate::size::Size;
 use crate::socket::{self, OwnedSocket};
 use crate::spin::Spinning;
@@ -60,7 +63,9 @@ pub(crate) fn run(cli: &Cli) -> Result<(), Failure> {
         }
         None => (None, None),
     };
-    let (sink, writer) = open_events(cli)?;
+    let recording = cli.replay.as_deref().map(read_recording).transpose()?;
+    let (sink, writers) = open_sink(cli)?;
+    let (replay, _read_no_more) = recording.unzip();
 
     let (stop_read, stop_write) = UnixStream::pair().map_err(went_wrong)?;
     for signal in [SIGTERM, SIGINT] {
@@ -76,11 +81,11 @@ pub(crate) fn run(cli: &Cli) -> Result<(), Failure> {
         scenario_name,
         seed,
         queues: cli.num_queues,
-        replay: None,
+        replay,
         config_line: None,
         floor,
     };
-    let make = move |clock: &Monotonic| Pump::new(config, sink, clock);
+    let make = move |clock: &Monotonic| Pump::new(config, Box::new(sink), clock);
     let spinning = Spinning::new(cli.spin, floor);
     let pump = engine::spawn(mailbox, spinning, make, ends()?).map_err(went_wrong)?;
     let handle = server.handle();
@@ -95,9 +100,7 @@ pub(crate) fn run(cli: &Cli) -> Result<(), Failure> {
     // A pump that has ended by itself takes no message any more.
     let _ = inbox.send(Message::Stop);
     let pump_result = join(pump, "pump")?;
-    if let Some(writer) = writer {
-        writer.finish();
-    }
+    writers.into_iter().for_each(WriterThread::finish);
     front_result?;
     pump_result.context("drive the pump").map_err(went_wrong)?;
     served
@@ -192,14 +195,35 @@ fn inherited(fd: RawFd) -> anyhow::Result<UnixStream> {
     Ok(stream)
 }
 
-type Sink = Box<dyn EventSink + Send>;
+/// Reads a recording; it is not to be written to while its file is kept.
+fn read_recording(path: &Path) -> Result<(Replay, File), Failure> {
+    let told = || format!("replay {}", path.display());
+    let file = File::open(path).with_context(told).map_err(bad_input)?;
+    // Of what cannot be locked nobody takes a lock for writing either.
+    let _ = file.try_lock_shared();
+    let replay = Replay::read(BufReader::new(&file));
+    let replay = replay.with_context(told).map_err(bad_input)?;
+    Ok((replay, file))
+}
 
-fn open_events(cli: &Cli) -> Result<(Sink, Option<WriterThread>), Failure> {
-    let Some(path) = &cli.events else {
-        return Ok((Box::new(NoSink), None));
+fn open_sink(cli: &Cli) -> Result<(Sink, Vec<WriterThread>), Failure> {
+    let mut writers = Vec::new();
+    let events = open_lines(cli.events.as_deref(), &mut writers)?;
+    let decisions = open_lines(cli.record.as_deref(), &mut writers)?;
+    let sink = Sink { events, decisions };
+    Ok((sink, writers))
+}
+
+fn open_lines<T: Line>(
+    path: Option<&Path>,
+    writers: &mut Vec<WriterThread>,
+) -> Result<Option<LineSink<T>>, Failure> {
+    let Some(path) = path else {
+        return Ok(None);
     };
-    let (sink, writer) = events::to_file(path).map_err(bad_input)?;
-    Ok((Box::new(sink), Some(writer)))
+    let (sink, writer) = lines::to_file(path).map_err(bad_input)?;
+    writers.push(writer);
+    Ok(Some(sink))
 }
 
 fn serve_front(
