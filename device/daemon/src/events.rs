@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! Where the pump's events go: to a file, and to another file as decisions.
-//! Nowhere, most of the time: then the pump makes none.
+//! Where the pump's events go: to a file, to another file as decisions, to
+//! clients that have subscribed. Nowhere, most of the time: then the pump makes
+//! none.
 
 use irqstorm_core::event::{Event, EventSink, What};
 use irqstorm_core::pattern::Recorded;
@@ -8,6 +9,7 @@ use irqstorm_core::units::Nanos;
 use serde::Serialize;
 
 use crate::lines::{Line, LineSink};
+use crate::tap::Tap;
 
 /// A line of a recording.
 #[derive(Serialize)]
@@ -81,10 +83,13 @@ pub(crate) struct Sink {
     pub(crate) events: Option<LineSink<Event>>,
     /// `--record`.
     pub(crate) decisions: Option<LineSink<Decision>>,
+    /// Clients' subscriptions.
+    pub(crate) tap: Tap,
 }
 
 impl EventSink for Sink {
     fn record(&mut self, event: Event) {
+        self.tap.offer(&event);
         if let Some(decisions) = &mut self.decisions
             && let Some(decision) = Decision::of(&event)
         {
@@ -96,7 +101,7 @@ impl EventSink for Sink {
     }
 
     fn listens(&self) -> bool {
-        self.events.is_some() || self.decisions.is_some()
+        self.events.is_some() || self.decisions.is_some() || self.tap.is_wanted()
     }
 
     fn dropped(&self) -> u64 {

@@ -23,6 +23,7 @@ mod run;
 mod size;
 mod socket;
 mod spin;
+mod tap;
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;

@@ -26,6 +26,7 @@ use crate::lines::{self, Line, LineSink, WriterThread};
 use crate::size::Size;
 use crate::socket::{self, OwnedSocket};
 use crate::spin::Spinning;
+use crate::tap::{self, Tap};
 use crate::{Failure, bad_input, control, engine, floor, precision, went_wrong};
 
 /// Ends the control plane's loop when it is dropped: a byte down the pipe that
@@ -64,7 +65,8 @@ pub(crate) fn run(cli: &Cli) -> Result<(), Failure> {
         None => (None, None),
     };
     let recording = cli.replay.as_deref().map(read_recording).transpose()?;
-    let (sink, writers) = open_sink(cli)?;
+    let (tap, tapped) = tap::tap().map_err(went_wrong)?;
+    let (sink, writers) = open_sink(cli, tap)?;
     let (replay, _read_no_more) = recording.unzip();
 
     let (stop_read, stop_write) = UnixStream::pair().map_err(went_wrong)?;
@@ -92,7 +94,7 @@ pub(crate) fn run(cli: &Cli) -> Result<(), Failure> {
     let front_thread = serve_front(server, front, ends()?)?;
     precision::log_floor(&floor);
     say_ready(cli, seed);
-    let served = control::serve(control_listener, inbox.clone(), stop_read);
+    let served = control::serve(control_listener, inbox.clone(), tapped, stop_read);
     precision::log(&inbox);
 
     handle.stop();
@@ -206,11 +208,15 @@ fn read_recording(path: &Path) -> Result<(Replay, File), Failure> {
     Ok((replay, file))
 }
 
-fn open_sink(cli: &Cli) -> Result<(Sink, Vec<WriterThread>), Failure> {
+fn open_sink(cli: &Cli, tap: Tap) -> Result<(Sink, Vec<WriterThread>), Failure> {
     let mut writers = Vec::new();
     let events = open_lines(cli.events.as_deref(), &mut writers)?;
     let decisions = open_lines(cli.record.as_deref(), &mut writers)?;
-    let sink = Sink { events, decisions };
+    let sink = Sink {
+        events,
+        decisions,
+        tap,
+    };
     Ok((sink, writers))
 }
 

@@ -5,27 +5,35 @@
 //! A client's line becomes a command for the pump; the answer comes back
 //! through a channel and an eventfd. A client has one command under way: its
 //! next line is read when the answer has been written, so that answers keep
-//! their order and nobody who does not read can make the device hoard.
+//! their order and nobody who does not read can make the device hoard. Events
+//! that a client has subscribed to come through the tap and go between its
+//! answers, as far as they fit. The protocol is written down in PROTOCOL.md.
 
 mod client;
+mod subscriptions;
 
 use std::collections::HashMap;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use event_manager::{EventManager, EventOps, Events, MutEventSubscriber, SubscriberOps};
-use irqstorm_core::control::{self, Code, Greeting, Refusal, Reply};
+use irqstorm_core::control::{self, Code, Command, Greeting, Refusal, Reply};
 use irqstorm_core::inbox::{Inbox, Message};
 use vmm_sys_util::epoll::EventSet;
 use vmm_sys_util::eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EventFd};
 
-use client::{Client, Next};
+use client::{Client, Next, UnderWay};
+
+use crate::tap::Tapped;
 
 /// Clients at once: a lab, a guest, and people.
 const MAX_CLIENTS: usize = 64;
+
+/// Answers handed out before anything else has its turn.
+const ANSWERS_AT_ONCE: usize = 64;
 
 /// Before the next try after a client could not be accepted.
 const BREATHER: Duration = Duration::from_millis(100);
@@ -34,16 +42,18 @@ const BREATHER: Duration = Duration::from_millis(100);
 const LISTENER: u32 = 0;
 const ANSWERS: u32 = 1;
 const STOP: u32 = 2;
-const FIRST_CLIENT: u32 = 3;
+const TAP: u32 = 3;
+const FIRST_CLIENT: u32 = 4;
 
 /// Serves the control socket, if there is one, until `stop` has something to
 /// read or ends.
 pub(crate) fn serve<Q: 'static>(
     listener: Option<UnixListener>,
     inbox: Inbox<Q>,
+    tapped: Tapped,
     stop: UnixStream,
 ) -> io::Result<()> {
-    let plane = Plane::new(listener, inbox, stop)?;
+    let plane = Plane::new(listener, inbox, tapped, stop)?;
     let mut manager = EventManager::new().map_err(io::Error::other)?;
     let id = manager.add_subscriber(plane);
     loop {
@@ -61,6 +71,7 @@ type Answered = (u32, Reply);
 struct Plane<Q> {
     listener: Option<UnixListener>,
     inbox: Inbox<Q>,
+    tapped: Tapped,
     stop: UnixStream,
     stopped: bool,
     clients: HashMap<u32, Client>,
@@ -74,6 +85,7 @@ impl<Q: 'static> Plane<Q> {
     fn new(
         listener: Option<UnixListener>,
         inbox: Inbox<Q>,
+        tapped: Tapped,
         stop: UnixStream,
     ) -> io::Result<Plane<Q>> {
         if let Some(listener) = &listener {
@@ -84,6 +96,7 @@ impl<Q: 'static> Plane<Q> {
         Ok(Plane {
             listener,
             inbox,
+            tapped,
             stop,
             stopped: false,
             clients: HashMap::new(),
@@ -112,7 +125,7 @@ impl<Q: 'static> Plane<Q> {
     fn accept(&mut self, ops: &mut EventOps) {
         while let Some(stream) = self.accept_one() {
             if self.clients.len() >= MAX_CLIENTS {
-                tracing::warn!("refused a control client: there are {MAX_CLIENTS} already");
+                turn_away(stream);
                 continue;
             }
             let id = self.next_client;
@@ -134,25 +147,25 @@ impl<Q: 'static> Plane<Q> {
     /// Moves one client on as far as it goes: writes what it is owed, takes
     /// its next line, watches for what it waits for.
     fn go_on(&mut self, id: u32, ops: &mut EventOps) {
-        let Some(client) = self.clients.get_mut(&id) else {
-            return;
-        };
-        loop {
+        while let Some(client) = self.clients.get_mut(&id) {
             match client.next() {
-                Next::Line(line) => {
-                    client.busy = true;
-                    let bell = Arc::clone(&self.bell);
-                    command(&self.inbox, &self.answer_to, bell, id, &line);
-                }
+                Next::Line(line) => self.command(id, &line),
                 Next::TooLong => {
                     let text = format!("a line is longer than {} bytes", control::MAX_LINE);
                     client.say(&Reply::new(0, Err(Refusal::new(Code::BadRequest, text))));
                     client.close_when_told();
                 }
-                // Its answer comes by another way, and there is nothing to watch.
-                Next::Wait(_) if client.hung && client.busy => return,
-                Next::Wait(_) if client.hung => break,
+                // Its answer comes by another way, and there is nothing to
+                // watch; but nobody waits any more.
+                Next::Wait(_) if client.is_hung() => {
+                    if client.under_way == Some(UnderWay::Usual) {
+                        return;
+                    }
+                    break;
+                }
+                Next::Wait(interest) if interest == client.watched => return,
                 Next::Wait(interest) => {
+                    client.watched = interest;
                     let events = Events::with_data_raw(client.fd(), id, interest);
                     if ops.modify(events).is_ok() {
                         return;
@@ -166,57 +179,93 @@ impl<Q: 'static> Plane<Q> {
     }
 
     /// Watches a client no longer whose other side has closed: epoll would not
-    /// stop saying so. What it has sent is still carried out.
+    /// stop saying so.
     fn hang_up(&mut self, id: u32, ops: &mut EventOps) {
         if let Some(client) = self.clients.get_mut(&id) {
-            client.hung = true;
+            client.hang_up();
             let _ = ops.remove(Events::empty_raw(client.fd()));
         }
     }
 
     fn forget(&mut self, id: u32, ops: &mut EventOps) {
         if let Some(client) = self.clients.remove(&id)
-            && !client.hung
+            && !client.is_hung()
         {
             let _ = ops.remove(Events::empty_raw(client.fd()));
         }
+        self.tapped.want(self.wanted());
     }
 
     fn take_answers(&mut self, ops: &mut EventOps) {
         let _ = self.bell.read();
-        while let Ok((id, reply)) = self.answers.try_recv() {
+        for _ in 0..ANSWERS_AT_ONCE {
+            let Ok((id, reply)) = self.answers.try_recv() else {
+                return;
+            };
             if let Some(client) = self.clients.get_mut(&id) {
-                client.busy = false;
+                client.under_way = None;
                 client.say(&reply);
             }
             self.go_on(id, ops);
         }
+        let _ = self.bell.write(1);
+    }
+
+    /// Carries a line out: here, if it is about the connection, or by sending
+    /// its command to the pump.
+    fn command(&mut self, client: u32, line: &str) {
+        let parsed = control::parse_line(line);
+        let waits = matches!(parsed, Ok((_, Command::Wait(_))));
+        if let Some(client) = self.clients.get_mut(&client) {
+            client.under_way = Some(if waits {
+                UnderWay::Wait
+            } else {
+                UnderWay::Usual
+            });
+        }
+        let answers = self.answer_to.clone();
+        let bell = Arc::clone(&self.bell);
+        let answer = move |reply: Reply| {
+            // With the plane gone nobody waits any more.
+            let _ = answers.send((client, reply));
+            let _ = bell.write(1);
+        };
+        match parsed {
+            Ok((id, Command::Subscribe(wish))) => {
+                answer(Reply::new(id, self.subscribe(client, &wish)));
+            }
+            Ok((id, command)) => send(&self.inbox, id, command, answer),
+            Err((id, refusal)) => answer(Reply::new(id, Err(refusal))),
+        }
     }
 }
 
-/// Sends a line's command to the pump, or its refusal straight back.
-fn command<Q: 'static>(
+/// Sends a command to the pump, and its answer, or that there can be none, to
+/// `answer`.
+fn send<Q: 'static>(
     inbox: &Inbox<Q>,
-    answers: &mpsc::Sender<Answered>,
-    bell: Arc<EventFd>,
-    client: u32,
-    line: &str,
+    id: u64,
+    command: Command,
+    answer: impl FnOnce(Reply) + Clone + Send + 'static,
 ) {
-    let answers = answers.clone();
-    let answer = move |reply: Reply| {
-        // With the plane gone nobody waits any more.
-        let _ = answers.send((client, reply));
-        let _ = bell.write(1);
-    };
-    let (id, command) = match control::parse_line(line) {
-        Ok(parsed) => parsed,
-        Err((id, refusal)) => return answer(Reply::new(id, Err(refusal))),
-    };
     let stopping = answer.clone();
     let respond = Box::new(move |result| answer(Reply::new(id, result)));
     if inbox.send(Message::Command { command, respond }).is_err() {
         let refusal = Refusal::new(Code::Stopping, "the device is stopping");
         stopping(Reply::new(id, Err(refusal)));
+    }
+}
+
+/// Tells a client too many why it is one. A connection that is new has room for
+/// a line.
+fn turn_away(mut stream: UnixStream) {
+    tracing::warn!("refused a control client: there are {MAX_CLIENTS} already");
+    let text = format!("there are {MAX_CLIENTS} clients already; close one, or try again");
+    let reply = Reply::new(0, Err(Refusal::new(Code::Busy, text)));
+    if let Ok(line) = serde_json::to_string(&reply)
+        && stream.set_nonblocking(true).is_ok()
+    {
+        let _ = writeln!(stream, "{line}");
     }
 }
 
@@ -230,6 +279,7 @@ impl<Q: 'static> MutEventSubscriber for Plane<Q> {
         };
         add(self.stop.as_raw_fd(), STOP);
         add(self.bell.as_raw_fd(), ANSWERS);
+        add(self.tapped.bell().as_raw_fd(), TAP);
         if let Some(listener) = &self.listener {
             add(listener.as_raw_fd(), LISTENER);
         }
@@ -239,6 +289,7 @@ impl<Q: 'static> MutEventSubscriber for Plane<Q> {
         match events.data() {
             LISTENER => self.accept(ops),
             ANSWERS => self.take_answers(ops),
+            TAP => self.take_events(ops),
             STOP => {
                 let _ = self.stop.read(&mut [0; 64]);
                 self.stopped = true;

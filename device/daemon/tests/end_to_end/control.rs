@@ -5,7 +5,7 @@ use std::io::Read;
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 
-use irqstorm_core::control::{Answer, Code, MAX_LINE};
+use irqstorm_core::control::{Answer, Code, MAX_LINE, Reply};
 
 use crate::support::{Daemon, PATIENCE};
 
@@ -110,7 +110,14 @@ fn a_client_too_many_is_turned_away_and_the_others_served() {
     let mut clients: Vec<_> = (0..64).map(|_| daemon.control()).collect();
     let mut late = UnixStream::connect(daemon.scratch.control()).unwrap();
     late.set_read_timeout(Some(PATIENCE)).unwrap();
-    assert_eq!(late.read(&mut [0; 16]).unwrap(), 0);
+    let mut told = String::new();
+    late.read_to_string(&mut told).unwrap();
+    let reply: Reply = serde_json::from_str(&told).unwrap();
+    let Answer::Error(refusal) = reply.result else {
+        panic!("{told}");
+    };
+    assert_eq!((reply.id, refusal.code), (0, Code::Busy));
+    assert!(refusal.text.contains("64"), "{told}");
     for client in &mut clients {
         client.status();
     }
@@ -119,6 +126,8 @@ fn a_client_too_many_is_turned_away_and_the_others_served() {
     crate::support::eventually("a free place", || {
         let mut stream = UnixStream::connect(daemon.scratch.control()).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        (stream.read(&mut [0; 16]).unwrap() > 0).then_some(())
+        let mut greeted = [0; 12];
+        stream.read_exact(&mut greeted).unwrap();
+        (greeted == *b"{\"irqstorm\":").then_some(())
     });
 }
