@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, ValueHint};
 use clap_complete::Shell;
-use irqstorm_vhost_blk::{Features, Serial};
+use irqstorm_vhost_blk::{ConfigChange, Features, Serial};
 
 use crate::size::Size;
 use crate::spin::Spin;
@@ -66,6 +66,12 @@ pub(crate) struct Cli {
     /// A feature not to offer, although the device has it; can be repeated
     #[arg(long, value_name = "FEATURE")]
     pub(crate) withhold: Vec<Features>,
+
+    /// How the configuration vector's interrupt is brought about: 'told' leaves
+    /// the config as it is, which is enough for QEMU 10.0; 'resized' shows the
+    /// disk one block larger for a moment, which QEMU 7.2 needs
+    #[arg(long, value_name = "HOW", default_value = "told")]
+    pub(crate) config_change: ConfigChange,
 
     /// The script; without one, completions come at once, with an interrupt
     /// when the driver wants one

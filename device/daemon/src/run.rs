@@ -162,6 +162,7 @@ fn disk_options(cli: &Cli, geometry: Geometry) -> Options {
     options.queues = cli.num_queues;
     options.max_queue_size = cli.queue_size;
     options.serial = cli.disk.serial;
+    options.config_change = cli.config_change;
     for &feature in &cli.withhold {
         options.withheld = options.withheld.with(feature);
     }

@@ -17,6 +17,7 @@
 //! a line for almost every one of these interrupts.
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use irqstorm_core::queue::ConfigLine;
@@ -41,6 +42,24 @@ pub enum ConfigChange {
     /// disk gets its own size again, by one interrupt more where their number
     /// was odd.
     Resized,
+}
+
+/// A name that is no such way.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("'{0}' is no way to say that the config changed: told or resized")]
+pub struct UnknownConfigChange(String);
+
+impl FromStr for ConfigChange {
+    type Err = UnknownConfigChange;
+
+    /// `told` or `resized`.
+    fn from_str(name: &str) -> Result<ConfigChange, UnknownConfigChange> {
+        match name {
+            "told" => Ok(ConfigChange::Told),
+            "resized" => Ok(ConfigChange::Resized),
+            _ => Err(UnknownConfigChange(name.to_owned())),
+        }
+    }
 }
 
 /// The configuration vector of whoever is connected; clones are the same one.
@@ -183,6 +202,14 @@ mod tests {
             Err(e) if e.kind() == ErrorKind::WouldBlock => None,
             Err(e) => panic!("{e}"),
         }
+    }
+
+    #[test]
+    fn an_unknown_name_is_refused_with_those_that_are_known() {
+        assert_eq!("told".parse(), Ok(ConfigChange::default()));
+        assert_eq!("resized".parse(), Ok(ConfigChange::Resized));
+        let error = "loud".parse::<ConfigChange>().unwrap_err().to_string();
+        assert!(error.contains("'loud'") && error.contains("resized"));
     }
 
     #[test]

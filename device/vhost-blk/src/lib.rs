@@ -43,7 +43,7 @@ mod vring;
 mod wire;
 mod write_cache;
 
-pub use config_vector::ConfigChange;
+pub use config_vector::{ConfigChange, UnknownConfigChange};
 pub use features::{Features, UnknownFeature};
 pub use options::{Options, OptionsError, Serial, SerialError, Topology};
 pub use queue::VirtioQueue;
