@@ -84,7 +84,7 @@ pub(crate) fn run(cli: &Cli) -> Result<(), Failure> {
         seed,
         queues: cli.num_queues,
         replay,
-        config_line: None,
+        config_line: Some(Box::new(server.config_line())),
         floor,
     };
     let make = move |clock: &Monotonic| Pump::new(config, Box::new(sink), clock);
