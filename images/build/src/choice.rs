@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::cache::KeyBuilder;
 use crate::error::{Error, io_error};
 use crate::kernel::{BuiltKernel, ModuleTree, has_flag};
-use crate::spec::KernelSpec;
+use crate::spec::{Catalogue, KernelSpec};
 
 /// What `--kernel` named.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,9 +22,9 @@ pub enum KernelChoice {
 }
 
 /// Makes sense of what the user named.
-pub(crate) fn resolve(known: &[KernelSpec], argument: &str) -> Result<KernelChoice, Error> {
-    if let Some(spec) = known.iter().find(|spec| spec.name == argument) {
-        return Ok(KernelChoice::Named(spec.clone()));
+pub(crate) fn resolve(known: &Catalogue, argument: &str) -> Result<KernelChoice, Error> {
+    if let Some(spec) = known.find(argument) {
+        return Ok(KernelChoice::Named(spec));
     }
     let path = expand_home(argument);
     if path.is_dir() {
@@ -40,10 +40,9 @@ pub(crate) fn resolve(known: &[KernelSpec], argument: &str) -> Result<KernelChoi
             }),
         };
     }
-    let names: Vec<&str> = known.iter().map(|spec| spec.name.as_str()).collect();
     Err(Error::UnknownKernel {
         name: argument.to_owned(),
-        known: names.join(", "),
+        known: known.names(),
     })
 }
 
@@ -167,9 +166,16 @@ mod tests {
         }
     }
 
+    fn known(names: &[&str]) -> Catalogue {
+        Catalogue {
+            kernels: names.iter().map(|name| spec(name)).collect(),
+            configs: Vec::new(),
+        }
+    }
+
     #[test]
     fn an_unknown_kernel_is_answered_with_what_there_is() {
-        let known = [spec("7.2+v4"), spec("7.3")];
+        let known = known(&["7.2+v4", "7.3"]);
         let error = resolve(&known, "7.4").unwrap_err().to_string();
         assert!(
             error.contains("'7.4'") && error.contains("7.2+v4, 7.3"),
@@ -179,7 +185,7 @@ mod tests {
 
     #[test]
     fn names_come_before_paths() {
-        let known = [spec("7.3")];
+        let known = known(&["7.3"]);
         assert_eq!(
             resolve(&known, "7.3").unwrap(),
             KernelChoice::Named(spec("7.3"))
@@ -195,11 +201,11 @@ mod tests {
         image[0x20e] = 0x80;
         image[0x280..0x28d].copy_from_slice(b"7.1.0-x (a@b)");
         fs::write(&path, image).unwrap();
-        let choice = resolve(&[], &path.display().to_string()).unwrap();
+        let choice = resolve(&Catalogue::default(), &path.display().to_string()).unwrap();
         assert!(matches!(choice, KernelChoice::Image(_)));
         assert_eq!(release_of(&path).unwrap().as_deref(), Some("7.1.0-x"));
         fs::write(&path, "text").unwrap();
-        let error = resolve(&[], &path.display().to_string())
+        let error = resolve(&Catalogue::default(), &path.display().to_string())
             .unwrap_err()
             .to_string();
         assert!(error.contains("bzImage"), "{error}");
@@ -209,7 +215,8 @@ mod tests {
     fn a_tree_that_is_not_built_says_what_to_run() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("Makefile"), "").unwrap();
-        let error = resolve(&[], &folder.path().display().to_string()).unwrap_err();
+        let error =
+            resolve(&Catalogue::default(), &folder.path().display().to_string()).unwrap_err();
         assert!(error.to_string().contains("run 'make'"), "{error}");
     }
 
@@ -229,7 +236,7 @@ mod tests {
         write("Module.symvers", b"");
         write("arch/x86/boot/bzImage", &image);
         write("include/linux/blk_types.h", b"enum { BIO_FLAG_LAST };");
-        let choice = resolve(&[], &folder.path().display().to_string()).unwrap();
+        let choice = resolve(&Catalogue::default(), &folder.path().display().to_string()).unwrap();
         let KernelChoice::Tree(path) = choice else {
             panic!("{choice:?}");
         };

@@ -32,7 +32,7 @@ pub use packages::{HOST_PACKAGES, HostPackage, is_present, missing};
 pub use probe::MODULE;
 pub use progress::{Progress, Silent};
 pub use source::{KERNEL_ORG, LOCAL_SOURCE};
-pub use spec::KernelSpec;
+pub use spec::{ConfigSpec, KernelSpec};
 
 use source::Sources;
 
@@ -58,12 +58,18 @@ impl Images {
 
     /// All kernels by name, each followed by its mutants.
     pub fn list(&self) -> Result<Vec<KernelSpec>, Error> {
-        spec::list(&self.kernels)
+        Ok(spec::read_all(&self.kernels)?.kernels)
+    }
+
+    /// The configurations that any kernel can be built with, by name: `debug`
+    /// as in `7.3:debug`.
+    pub fn configs(&self) -> Result<Vec<ConfigSpec>, Error> {
+        Ok(spec::read_all(&self.kernels)?.configs)
     }
 
     /// Makes sense of a name, a built tree's path or an image's.
     pub fn resolve(&self, argument: &str) -> Result<KernelChoice, Error> {
-        choice::resolve(&self.list()?, argument)
+        choice::resolve(&spec::read_all(&self.kernels)?, argument)
     }
 
     /// The kernel ready to boot, built if that has not been done. A first
