@@ -93,12 +93,14 @@ impl KernelSpec {
     }
 }
 
+/// A kernel.toml: its `base`, or the `version` and `config` of one without.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Description {
     description: String,
-    version: String,
-    config: Vec<String>,
+    base: Option<String>,
+    version: Option<String>,
+    config: Option<Vec<String>>,
 }
 
 /// Everything under a folder.
@@ -124,23 +126,67 @@ fn kernels_in(kernels: &Path) -> Result<Vec<KernelSpec>, Error> {
 }
 
 fn read(kernels: &Path, folder: &Path) -> Result<KernelSpec, Error> {
+    let (path, description) = read_description(folder)?;
+    let own = patches_in(&folder.join("patches"))?;
+    let name = file_name(folder);
+    match description {
+        Description {
+            base: None,
+            version: Some(version),
+            config: Some(config),
+            description,
+        } => Ok(KernelSpec {
+            name,
+            description,
+            version,
+            config: config.iter().map(|name| kernels.join(name)).collect(),
+            patches: own,
+        }),
+        Description {
+            base: Some(base),
+            version: None,
+            config: None,
+            description,
+        } => {
+            let folder = kernels.join(&base);
+            let of_linux =
+                folder.join("kernel.toml").is_file() && read_description(&folder)?.1.base.is_none();
+            if !of_linux {
+                let reason = format!("base = \"{base}\" is no kernel that has no base itself");
+                return Err(refuse(path, &reason));
+            }
+            let mut spec = read(kernels, &folder)?;
+            spec.patches.extend(own);
+            Ok(KernelSpec {
+                name,
+                description,
+                ..spec
+            })
+        }
+        _ => Err(refuse(
+            path,
+            "give either base, or both of version and config",
+        )),
+    }
+}
+
+fn read_description(folder: &Path) -> Result<(PathBuf, Description), Error> {
     let path = folder.join("kernel.toml");
     let text = fs::read_to_string(&path).map_err(io_error("read", &path))?;
-    let description: Description = toml::from_str(&text).map_err(|source| Error::Description {
+    match toml::from_str(&text) {
+        Ok(description) => Ok((path, description)),
+        Err(source) => Err(Error::Description {
+            path,
+            source: Box::new(source),
+        }),
+    }
+}
+
+fn refuse(path: PathBuf, reason: &str) -> Error {
+    Error::Description {
         path,
-        source: Box::new(source),
-    })?;
-    Ok(KernelSpec {
-        name: file_name(folder),
-        description: description.description,
-        version: description.version,
-        config: description
-            .config
-            .iter()
-            .map(|name| kernels.join(name))
-            .collect(),
-        patches: patches_in(&folder.join("patches"))?,
-    })
+        source: Box::new(serde::de::Error::custom(reason)),
+    }
 }
 
 fn mutants_of(base: &KernelSpec, folder: &Path) -> Result<Vec<KernelSpec>, Error> {
@@ -220,8 +266,8 @@ fn file_stem(path: &Path) -> String {
 mod tests {
     use super::*;
 
-    /// Two kernels, the second with a mutant, and two configurations, the second
-    /// with a patch.
+    /// A kernel, one that patches it and has a mutant, one on top of that, and
+    /// two configurations, the second with a patch.
     fn catalogue(folder: &Path) -> Catalogue {
         let write = |name: &str, content: &str| {
             let path = folder.join(name);
@@ -238,6 +284,11 @@ mod tests {
         write("7.2+x/patches/2.patch", "");
         write("7.2+x/patches/README.md", "no patch");
         write("7.2+x/mutants/never-defers.patch", "");
+        write(
+            "7.2+y/kernel.toml",
+            "description = \"another\"\nbase = \"7.2+x\"\n",
+        );
+        write("7.2+y/patches/1.patch", "");
         write("configs/debug.config", "# It checks a lot.\nCONFIG_A=y\n");
         write("configs/odd.config", "CONFIG_B=y\n");
         write("configs/odd.patch", "");
@@ -257,12 +308,52 @@ mod tests {
             .iter()
             .map(|spec| spec.name.as_str())
             .collect();
-        assert_eq!(names, ["7.2", "7.2+x", "7.2+x~never-defers"]);
+        assert_eq!(names, ["7.2", "7.2+x", "7.2+x~never-defers", "7.2+y"]);
         let mutant = catalogue.find("7.2+x~never-defers").unwrap();
         assert_eq!(
             names_of(&mutant.patches),
             ["1.patch", "2.patch", "never-defers.patch"]
         );
+    }
+
+    #[test]
+    fn a_kernel_on_another_has_its_patches_first_and_none_of_its_mutants() {
+        let folder = tempfile::tempdir().unwrap();
+        let catalogue = catalogue(folder.path());
+        let kernel = catalogue.find("7.2+y").unwrap();
+        assert_eq!(kernel.version, "7.2");
+        assert_eq!(kernel.description, "another");
+        assert_eq!(names_of(&kernel.config), ["base.config"]);
+        let of_base = &catalogue.find("7.2+x").unwrap().patches;
+        assert_eq!(kernel.patches[..2], of_base[..]);
+        assert_eq!(
+            kernel.patches[2..],
+            [folder.path().join("7.2+y/patches/1.patch")]
+        );
+        assert_eq!(catalogue.find("7.2+y~never-defers"), None);
+    }
+
+    #[test]
+    fn descriptions_that_make_no_kernel_are_refused_with_what_is_allowed() {
+        let folder = tempfile::tempdir().unwrap();
+        catalogue(folder.path());
+        for (rest, said) in [
+            ("base = \"7.9\"", "base = \"7.9\""),
+            ("base = \"7.2+y\"", "no kernel that has no base"),
+            ("base = \"bad\"", "no kernel that has no base"),
+            ("base = \"7.2\"\nversion = \"7.2\"", "either base, or"),
+            ("version = \"7.2\"", "both of version and config"),
+            ("version = \"7.2\"\nconfigs = []", "configs"),
+        ] {
+            let bad = folder.path().join("bad/kernel.toml");
+            fs::create_dir_all(bad.parent().unwrap()).unwrap();
+            fs::write(&bad, format!("description = \"x\"\n{rest}\n")).unwrap();
+            let error = read_all(folder.path()).unwrap_err().to_string();
+            assert!(
+                error.contains("bad/kernel.toml") && error.contains(said),
+                "{error}"
+            );
+        }
     }
 
     #[test]
@@ -301,7 +392,7 @@ mod tests {
         }
         assert_eq!(
             catalogue.names(),
-            "7.2, 7.2+x, 7.2+x~never-defers; to each may be appended: :debug, :odd"
+            "7.2, 7.2+x, 7.2+x~never-defers, 7.2+y; to each may be appended: :debug, :odd"
         );
     }
 }
