@@ -21,7 +21,7 @@ use crate::tree::Tree;
 /// what changed, which nobody can foresee.
 const USUAL_STEPS: u64 = 2_300;
 
-/// In a folder of objects: the key of the kernel that all of them belong to.
+/// In a folder of objects: the interface of the kernel that they belong to.
 const OWNER: &str = ".irqstorm-owner";
 
 /// A kernel that is ready to boot.
@@ -49,11 +49,27 @@ pub struct BuiltKernel {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ModuleTree {
     /// A kernel of ours: the shared tree is switched to it first.
-    Cached(KernelSpec),
+    Cached {
+        /// The kernel.
+        spec: KernelSpec,
+        /// Names all of it that a module sees: kernels of one interface take
+        /// each other's modules.
+        interface: String,
+    },
     /// A tree of the user's, taken as it is.
     Foreign(PathBuf),
     /// Nothing: an image alone.
     None,
+}
+
+impl BuiltKernel {
+    /// Names what a module built for this kernel depends on.
+    pub(crate) fn interface(&self) -> &str {
+        match &self.modules {
+            ModuleTree::Cached { interface, .. } => interface,
+            ModuleTree::Foreign(_) | ModuleTree::None => &self.key,
+        }
+    }
 }
 
 /// What is kept beside an image in the cache.
@@ -63,6 +79,8 @@ struct Product {
     release: String,
     origin: String,
     has_flag: bool,
+    /// Absent from kernels that were built when each had modules of its own.
+    interface: Option<String>,
 }
 
 /// The kernel that was chosen, built if that has not been done.
@@ -94,7 +112,7 @@ fn build_named(
     let key = key_of(spec, tree.origin(), &toolchain()?)?;
     let product = product_of(images, spec, &key);
     let staged = cache::staging(&product)?;
-    make(spec, &key, &tree, staged.path(), progress)?;
+    make(spec, &tree, staged.path(), progress)?;
     cache::publish(staged, &product)?;
     read_product(spec, key, &product)
 }
@@ -125,13 +143,16 @@ fn read_product(spec: &KernelSpec, key: String, product: &Path) -> Result<BuiltK
         .map_err(|e| io_error("read", &description)(std::io::Error::other(e)))?;
     Ok(BuiltKernel {
         name: spec.name.clone(),
+        modules: ModuleTree::Cached {
+            spec: spec.clone(),
+            interface: known.interface.unwrap_or_else(|| key.clone()),
+        },
         key,
         bzimage: product.join("bzImage"),
         config: Some(product.join("config")),
         release: Some(known.release),
         origin: known.origin,
         has_flag: Some(known.has_flag),
-        modules: ModuleTree::Cached(spec.clone()),
     })
 }
 
@@ -153,7 +174,6 @@ fn toolchain() -> Result<String, Error> {
 
 fn make(
     spec: &KernelSpec,
-    key: &str,
     tree: &Tree,
     product: &Path,
     progress: &mut dyn Progress,
@@ -165,7 +185,7 @@ fn make(
     let mut steps = 0;
     // Not in the product's folder, which vanishes with a failed build.
     let log = build.join("build.log");
-    make_as(key, tree, &build, &["bzImage", "modules"], &log, |_| {
+    let interface = make_as(spec, tree, &build, &["bzImage", "modules"], &log, |_| {
         steps += 1;
         progress.at(steps);
     })?;
@@ -182,43 +202,65 @@ fn make(
         release: release.trim().to_owned(),
         origin: tree.origin().to_owned(),
         has_flag: has_flag(&tree.source())?,
+        interface: Some(interface),
     };
     let text = serde_json::to_vec_pretty(&description)
         .map_err(|e| io_error("write", product)(std::io::Error::other(e)))?;
     cache::write_whole(&product.join("kernel.json"), &text)
 }
 
-/// Makes targets of the kernel that the tree is in the state of, and notes that
-/// the objects are now its own.
+/// Makes targets of the kernel that the tree is in the state of, and notes
+/// whose the objects now are: its interface.
 fn make_as(
-    key: &str,
+    spec: &KernelSpec,
     tree: &Tree,
     build: &Path,
     targets: &[&str],
     log: &Path,
     on_line: impl FnMut(&str),
-) -> Result<(), Error> {
+) -> Result<String, Error> {
     let owner = build.join(OWNER);
     // Objects of a make that was cut short are nobody's.
     cache::write_whole(&owner, b"")?;
     let mut make = make_in(tree, build);
     run_logged("build the kernel", make.args(targets), log, on_line)?;
-    cache::write_whole(&owner, key.as_bytes())
+    let interface = interface_of(spec, tree, build)?;
+    cache::write_whole(&owner, interface.as_bytes())?;
+    Ok(interface)
+}
+
+/// Names all that a module sees of the kernel whose objects are in `build`: the
+/// source's version and the configuration, what patches make of files other
+/// than C sources, and the symbols.
+fn interface_of(spec: &KernelSpec, tree: &Tree, build: &Path) -> Result<String, Error> {
+    let mut key = KeyBuilder::default();
+    key.add("origin", tree.origin().as_bytes());
+    let configuration = build.file_name().unwrap_or_default();
+    key.add("configuration", configuration.as_encoded_bytes());
+    for (file, content) in tree.patched(&spec.patches)? {
+        if file.extension().is_none_or(|extension| extension != "c") {
+            let label = file.as_os_str().to_string_lossy();
+            key.add(&label, content.as_deref().unwrap_or_default());
+        }
+    }
+    key.add_file(&build.join("Module.symvers"))?;
+    Ok(key.finish())
 }
 
 /// Brings the symbols that modules are built against up to a kernel, whose
 /// state the tree is in: the objects may be those of another kernel of the same
-/// configuration.
+/// configuration. Those of a kernel with the same interface will do.
 pub(crate) fn refresh_symbols(
-    key: &str,
+    spec: &KernelSpec,
+    interface: &str,
     tree: &Tree,
     build: &Path,
     log: &Path,
 ) -> Result<(), Error> {
-    if fs::read(build.join(OWNER)).is_ok_and(|owner| owner == key.as_bytes()) {
+    if fs::read(build.join(OWNER)).is_ok_and(|owner| owner == interface.as_bytes()) {
         return Ok(());
     }
-    make_as(key, tree, build, &["vmlinux", "modules"], log, |_| ())
+    make_as(spec, tree, build, &["vmlinux", "modules"], log, |_| ()).map(|_| ())
 }
 
 /// The tree in this kernel's state and its objects' folder configured.
@@ -298,5 +340,69 @@ mod tests {
         assert_eq!(key(&spec), first);
         spec.patches.push(write("2.patch", "more"));
         assert_ne!(key(&spec), first);
+    }
+    /// A source of Linux 7.2 with a header and a C file, and objects of it.
+    fn open_tree(folder: &Path) -> (Tree, PathBuf) {
+        let version = folder.join("linux/7.2");
+        let build = version.join("build-1");
+        for folder in ["source/block", "source/include", "build-1"] {
+            fs::create_dir_all(version.join(folder)).unwrap();
+        }
+        for file in ["source/block/bio.c", "source/include/bio.h"] {
+            fs::write(version.join(file), "one\n").unwrap();
+        }
+        fs::write(version.join("origin"), "Debian 7.2.12").unwrap();
+        fs::write(build.join("Module.symvers"), "bio_endio").unwrap();
+        let sources = crate::source::Sources {
+            local: None,
+            kernel_org: "http://127.0.0.1:1".into(),
+        };
+        let tree = Tree::open(folder, &sources, "7.2", &mut crate::progress::Silent).unwrap();
+        (tree, build)
+    }
+
+    #[test]
+    fn kernels_that_differ_in_c_alone_have_the_same_interface() {
+        let folder = tempfile::tempdir().unwrap();
+        let (tree, build) = open_tree(folder.path());
+        let patch = |file: &str, to: &str| {
+            let path = folder.path().join(format!("{to}.patch"));
+            let diff = format!("--- a/{file}\n+++ b/{file}\n@@ -1 +1 @@\n-one\n+{to}\n");
+            fs::write(&path, diff).unwrap();
+            path
+        };
+        let interface = |patches: Vec<PathBuf>| {
+            let spec = KernelSpec {
+                name: "k".into(),
+                description: String::new(),
+                version: "7.2".into(),
+                config: Vec::new(),
+                patches,
+            };
+            interface_of(&spec, &tree, &build).unwrap()
+        };
+        let plain = interface(Vec::new());
+        assert_eq!(interface(vec![patch("block/bio.c", "two")]), plain);
+        let header = interface(vec![patch("include/bio.h", "three")]);
+        assert_ne!(header, plain);
+        assert_ne!(interface(vec![patch("include/bio.h", "four")]), header);
+        fs::write(build.join("Module.symvers"), "bio_endio bio_more").unwrap();
+        assert_ne!(interface(Vec::new()), plain);
+    }
+
+    #[test]
+    fn a_kernel_built_before_interfaces_has_one_of_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let old = r#"{"name": "k", "release": "7.2.12", "origin": "o", "has_flag": true}"#;
+        fs::write(folder.path().join("kernel.json"), old).unwrap();
+        let spec = KernelSpec {
+            name: "k".into(),
+            description: String::new(),
+            version: "7.2".into(),
+            config: Vec::new(),
+            patches: Vec::new(),
+        };
+        let built = read_product(&spec, "key".into(), folder.path()).unwrap();
+        assert_eq!(built.interface(), "key");
     }
 }

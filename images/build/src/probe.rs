@@ -16,7 +16,8 @@ use crate::tree::Tree;
 /// The module's file.
 pub const MODULE: &str = "irqstorm_probe.ko";
 
-/// Builds the module whose sources are in `sources` against a kernel.
+/// Builds the module whose sources are in `sources` against a kernel. Kernels
+/// that a module cannot tell apart, such as mutants, share it.
 pub(crate) fn build(
     images: &Images,
     kernel: &BuiltKernel,
@@ -25,7 +26,7 @@ pub(crate) fn build(
 ) -> Result<PathBuf, Error> {
     let files = source_files(sources)?;
     let mut key = KeyBuilder::default();
-    key.add("kernel", kernel.key.as_bytes());
+    key.add("kernel", kernel.interface().as_bytes());
     for file in &files {
         key.add_file(file)?;
     }
@@ -87,11 +88,11 @@ fn make(
             progress.begin(&stage, None);
             make_in_foreign(tree, kernel)?
         }
-        ModuleTree::Cached(spec) => {
+        ModuleTree::Cached { spec, interface } => {
             tree = Tree::open(&images.cache_dir, &images.sources, &spec.version, progress)?;
             let build = kernel::prepare(spec, &tree, progress)?;
             progress.begin(&stage, None);
-            kernel::refresh_symbols(&kernel.key, &tree, &build, log)?;
+            kernel::refresh_symbols(spec, interface, &tree, &build, log)?;
             kernel::make_in(&tree, &build)
         }
     };

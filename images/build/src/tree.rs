@@ -102,7 +102,7 @@ impl Tree {
 
     /// Brings the tree into the state that the patches make.
     pub(crate) fn switch_to(&self, patches: &[PathBuf]) -> Result<(), Error> {
-        let patched = self.apply(patches)?;
+        let patched = self.patched(patches)?;
         for file in self.touched()? {
             let wanted = match patched.get(&file) {
                 Some(content) => content.clone(),
@@ -115,7 +115,10 @@ impl Tree {
 
     /// The files that the patches touch, as they are afterwards; `None` for one
     /// that the patches remove. Their originals are kept as pristine before.
-    fn apply(&self, patches: &[PathBuf]) -> Result<BTreeMap<PathBuf, Option<Vec<u8>>>, Error> {
+    pub(crate) fn patched(
+        &self,
+        patches: &[PathBuf],
+    ) -> Result<BTreeMap<PathBuf, Option<Vec<u8>>>, Error> {
         let scratch =
             tempfile::tempdir().map_err(io_error("create a folder in", &std::env::temp_dir()))?;
         let mut touched = BTreeSet::new();
