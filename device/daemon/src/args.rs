@@ -111,7 +111,7 @@ pub(crate) struct Cli {
     pub(crate) replay: Option<PathBuf>,
 
     /// With --check-scenario: as JSON
-    #[arg(long, requires = "check_scenario")]
+    #[arg(long, conflicts_with_all = ["socket_path", "fd", "print_capabilities", "completions"])]
     pub(crate) json: bool,
 }
 

@@ -72,6 +72,9 @@ fn arguments_that_cannot_be_are_refused_by_name() {
             "--serial",
         ),
         (&["--ram", "1M", "--fd", "5"], "--fd"),
+        (&["--ram", "1M", "--spin", "50"], "--spin"),
+        (&["--ram", "1M", "--spin", "1s"], "--spin"),
+        (&["--ram", "1M", "--json"], "--json"),
     ] {
         let error = refused(&scratch, args);
         assert!(error.contains(word), "{args:?}: {error}");
@@ -103,16 +106,27 @@ fn scenarios_that_cannot_be_are_refused_by_file_key_and_what_is_allowed() {
 }
 
 #[test]
-fn a_scenario_that_can_be_used_is_told_so_without_a_device() {
+fn a_scenario_that_can_be_used_is_laid_out_without_a_device() {
     let scratch = Scratch::new();
-    let file = scratch.write("fine.toml", "description = 'a quiet disk'");
-    let output = run(program().arg("--check-scenario").arg(&file));
-    assert!(output.status.success());
+    let text = "description = 'a quiet disk'\n[[rule]]\nname = 'slow'\noperation = 'flush'";
+    let file = scratch.write("fine.toml", text);
+    let said = |args: &[&str]| {
+        let output = run(program().arg("--check-scenario").arg(&file).args(args));
+        assert!(output.status.success());
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let text = said(&[]);
     assert!(
-        String::from_utf8(output.stdout)
-            .unwrap()
-            .contains("a quiet disk")
+        text.contains("a quiet disk") && text.contains("slow"),
+        "{text}"
     );
+    let value: serde_json::Value = serde_json::from_str(&said(&["--json"])).unwrap();
+    assert_eq!(value["description"], "a quiet disk");
+    let rows = value["phases"][0]["rows"].as_array().unwrap();
+    let taken = |row: &serde_json::Value| row["taken_by"] == serde_json::json!(["slow"]);
+    let slow: Vec<_> = rows.iter().filter(|row| taken(row)).collect();
+    assert_eq!(slow.len(), 1);
+    assert_eq!(slow[0]["operations"], serde_json::json!(["flush"]));
 }
 
 #[test]
@@ -157,6 +171,42 @@ fn a_file_in_the_way_is_left_alone() {
     let error = refused(&scratch, &["--ram", "1M", "--events", "/nowhere/events"]);
     assert_names(&error, &["/nowhere/events"]);
     assert!(is_gone(&scratch.socket()) && is_gone(&scratch.control()));
+}
+
+#[test]
+fn recordings_that_cannot_be_replayed_are_refused_by_file_and_line() {
+    let scratch = Scratch::new();
+    let missing = ["--ram", "1M", "--replay", "/nowhere/run"];
+    assert_names(&refused(&scratch, &missing), &["/nowhere/run"]);
+    let good = r#"{"queue":0,"nth":0,"operation":"read","sector":0,"bytes":512,"plan":{}}"#;
+    for (second, words) in [
+        (r#"{"at":1}"#, ["line 2", "--record"]),
+        (r#"{"lost":12}"#, ["line 2", "12 decisions are missing"]),
+    ] {
+        let file = scratch.write("run", format!("{good}\n{second}\n"));
+        let file = file.to_str().unwrap();
+        let error = refused(&scratch, &["--ram", "1M", "--replay", file]);
+        assert_names(&error, &[file, words[0], words[1]]);
+    }
+    assert!(is_gone(&scratch.socket()) && is_gone(&scratch.control()));
+}
+
+#[test]
+fn a_file_has_one_use() {
+    let scratch = Scratch::new();
+    let file = scratch.write("run", "");
+    let file = file.to_str().unwrap();
+    for args in [
+        ["--events", file, "--record", file],
+        ["--replay", file, "--record", file],
+    ] {
+        let error = refused(&scratch, &[&["--ram", "1M"], &args[..]].concat());
+        assert_names(&error, &[file, "in use"]);
+    }
+    let events = scratch.write("events", "{\"at\":1,\"event\":\"x\"}\n");
+    let events = events.to_str().unwrap();
+    let error = refused(&scratch, &["--ram", "1M", "--record", events]);
+    assert_names(&error, &[events, "left alone"]);
 }
 
 #[test]

@@ -5,9 +5,9 @@ use std::io::Read;
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 
-use irqstorm_core::control::{Answer, Code, MAX_LINE, Reply};
+use irqstorm_core::control::{Answer, Code, MAX_LINE};
 
-use crate::support::{Daemon, PATIENCE};
+use crate::support::{Control, Daemon, PATIENCE, eventually};
 
 #[test]
 fn lines_that_say_nothing_are_refused_and_the_next_is_heard() {
@@ -108,26 +108,14 @@ fn a_client_that_only_listens_on_gets_its_answer_and_the_end() {
 fn a_client_too_many_is_turned_away_and_the_others_served() {
     let daemon = Daemon::start(&[]);
     let mut clients: Vec<_> = (0..64).map(|_| daemon.control()).collect();
-    let mut late = UnixStream::connect(daemon.scratch.control()).unwrap();
-    late.set_read_timeout(Some(PATIENCE)).unwrap();
-    let mut told = String::new();
-    late.read_to_string(&mut told).unwrap();
-    let reply: Reply = serde_json::from_str(&told).unwrap();
-    let Answer::Error(refusal) = reply.result else {
-        panic!("{told}");
-    };
-    assert_eq!((reply.id, refusal.code), (0, Code::Busy));
-    assert!(refusal.text.contains("64"), "{told}");
+    let path = daemon.scratch.control();
+    let refusal = Control::try_connect(&path).err().unwrap();
+    assert_eq!(refusal.code, Code::Busy);
+    assert!(refusal.text.contains("64"), "{refusal}");
     for client in &mut clients {
         client.status();
     }
     clients.pop();
     // Its place is free once the device has noticed.
-    crate::support::eventually("a free place", || {
-        let mut stream = UnixStream::connect(daemon.scratch.control()).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        let mut greeted = [0; 12];
-        stream.read_exact(&mut greeted).unwrap();
-        (greeted == *b"{\"irqstorm\":").then_some(())
-    });
+    eventually("a free place", || Control::try_connect(&path).ok());
 }

@@ -7,9 +7,18 @@
 
 mod bad_input;
 mod control;
+mod cost;
+mod decisions;
 mod events;
+mod faults;
 mod holding;
 mod interrupts;
 mod io;
+mod knobs;
 mod lifecycle;
+mod order;
+mod phases;
+mod precision;
+mod subscriptions;
 mod support;
+mod timelines;

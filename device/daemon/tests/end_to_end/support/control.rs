@@ -22,15 +22,27 @@ pub(crate) struct Control {
 
 impl Control {
     pub(crate) fn connect(path: &Path) -> Control {
+        Control::try_connect(path).unwrap()
+    }
+
+    /// The same where there may be too many already.
+    pub(crate) fn try_connect(path: &Path) -> Result<Control, Refusal> {
         let stream = UnixStream::connect(path).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let mut client = Control {
             lines: BufReader::new(stream),
             last_id: 0,
         };
-        let greeting: Greeting = serde_json::from_str(&client.line().unwrap()).unwrap();
+        let first = client.line().unwrap();
+        if let Ok(reply) = serde_json::from_str::<Reply>(&first) {
+            let (0, Answer::Error(refusal)) = (reply.id, reply.result) else {
+                panic!("{first}");
+            };
+            return Err(refusal);
+        }
+        let greeting: Greeting = serde_json::from_str(&first).unwrap();
         assert_eq!(greeting, Greeting::new());
-        client
+        Ok(client)
     }
 
     pub(crate) fn stream(&self) -> &UnixStream {
@@ -54,12 +66,18 @@ impl Control {
         self.lines.get_mut().write_all(text.as_bytes()).unwrap();
     }
 
-    fn answer(&mut self, command: &Command) -> Answer {
+    /// Sends a command, and does not wait for its answer.
+    pub(crate) fn ask_later(&mut self, command: &Command) -> u64 {
         self.last_id += 1;
         let line = control::format_line(self.last_id, command).unwrap();
         self.send(&format!("{line}\n"));
+        self.last_id
+    }
+
+    fn answer(&mut self, command: &Command) -> Answer {
+        let id = self.ask_later(command);
         let reply = self.reply();
-        assert_eq!(reply.id, self.last_id);
+        assert_eq!(reply.id, id);
         reply.result
     }
 

@@ -6,6 +6,11 @@ mod daemon;
 mod driver;
 mod memory;
 
+/// A driver that looks at its rings itself, and can be lied to.
+#[path = "../../../../vhost-blk/tests/support/driver.rs"]
+#[allow(dead_code, reason = "written for more than is looked at here")]
+pub(crate) mod raw;
+
 use std::fmt::Debug;
 use std::time::{Duration, Instant};
 

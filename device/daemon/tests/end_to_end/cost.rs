@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+//! A measurement, not a test: what the event stream costs.
+//!
+//! ```text
+//! cargo test --release -p irqstorm-device --test end_to_end -- --ignored --nocapture cost
+//! ```
+
+use std::time::Instant;
+
+use crate::support::{Daemon, Driver, Scratch};
+
+/// Requests a measurement, in batches of so many.
+const REQUESTS: usize = 100_000;
+const BATCH: usize = 32;
+
+/// Measurements of each kind, taken by turns: whatever else the machine does
+/// meets both.
+const ROUNDS: usize = 7;
+
+/// A device, with an event file or without, and a driver.
+fn start(arg: Option<&str>) -> (Daemon, Driver) {
+    let scratch = Scratch::new();
+    let file = scratch.path("lines");
+    let mut args = vec!["--null", "1G"];
+    if let Some(arg) = arg {
+        args.extend([arg, file.to_str().unwrap()]);
+    }
+    let daemon = Daemon::start_in(scratch, &args);
+    let driver = daemon.driver(1);
+    (daemon, driver)
+}
+
+/// Requests a second.
+fn rate(driver: &mut Driver) -> f64 {
+    let start = Instant::now();
+    for _ in 0..REQUESTS / BATCH {
+        for tag in 0..BATCH {
+            driver.read(0, tag, tag as u64 * 4096, 4096);
+        }
+        driver.kick(0);
+        let mut ended = 0;
+        while ended < BATCH {
+            ended += driver.completions(0).len();
+        }
+    }
+    REQUESTS as f64 / start.elapsed().as_secs_f64()
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+#[test]
+#[ignore = "a measurement"]
+fn the_cost_of_the_event_stream() {
+    for arg in ["--events", "--record"] {
+        let (plain, mut driver) = start(None);
+        let (telling, mut told) = start(Some(arg));
+        let (mut without, mut with) = (Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            without.push(rate(&mut driver));
+            with.push(rate(&mut told));
+        }
+        let dropped = telling.control().status().events_dropped;
+        let ratios = with
+            .iter()
+            .zip(&without)
+            .map(|(with, without)| with / without);
+        println!(
+            "{arg}: {:.0} requests/s with, {:.0} without: {:.3} of it (median of {ROUNDS} pairs); \
+             {dropped} lines dropped",
+            median(with.clone()),
+            median(without.clone()),
+            median(ratios.collect())
+        );
+        drop((driver, told));
+        plain.terminate();
+        telling.terminate();
+    }
+}
