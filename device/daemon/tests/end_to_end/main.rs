@@ -19,6 +19,7 @@ mod lifecycle;
 mod order;
 mod phases;
 mod precision;
+mod protocol;
 mod subscriptions;
 mod support;
 mod timelines;
