@@ -6,7 +6,9 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
-use irqstorm_core::control::{Answer, Command, Greeting, MAX_LINE, PROTOCOL, Reply, format_line};
+use irqstorm_core::control::{
+    Answer, Command, Greeting, MAX_LINE, PROTOCOL, Pushed, Reply, format_line,
+};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -24,12 +26,18 @@ const LONGEST_ANSWER: u64 = 8 * MAX_LINE as u64;
 pub(crate) struct Control {
     stream: UnixStream,
     reader: BufReader<UnixStream>,
+    limit: Duration,
     next_id: u64,
 }
 
 impl Control {
     /// Connects and takes the greeting.
     pub(crate) fn connect(path: &Path) -> Result<Control, Failure> {
+        Control::connect_within(path, ANSWER_LIMIT)
+    }
+
+    /// The same with answers that are waited for so long and no longer.
+    pub(crate) fn connect_within(path: &Path, limit: Duration) -> Result<Control, Failure> {
         let failed = |error: std::io::Error| {
             let advice = match error.kind() {
                 ErrorKind::NotFound | ErrorKind::ConnectionRefused => {
@@ -41,16 +49,13 @@ impl Control {
             Failure::Control(format!("{}: {error}{advice}", path.display()))
         };
         let stream = UnixStream::connect(path).map_err(failed)?;
-        stream
-            .set_read_timeout(Some(ANSWER_LIMIT))
-            .map_err(failed)?;
-        stream
-            .set_write_timeout(Some(ANSWER_LIMIT))
-            .map_err(failed)?;
+        stream.set_read_timeout(Some(limit)).map_err(failed)?;
+        stream.set_write_timeout(Some(limit)).map_err(failed)?;
         let reader = BufReader::new(stream.try_clone().map_err(failed)?);
         let mut control = Control {
             stream,
             reader,
+            limit,
             next_id: 1,
         };
         let line = control.line()?;
@@ -72,6 +77,38 @@ impl Control {
             .map_err(|error| Failure::Control(format!("its reply is not as documented: {error}")))
     }
 
+    /// Carries out a command whose answer may come so much later than others.
+    pub(crate) fn ask_for(&mut self, command: &Command, later: Duration) -> Result<Value, Failure> {
+        let usual = self.limit;
+        self.set_limit(Some(usual + later))?;
+        let reply = self.ask_raw(command);
+        self.set_limit(Some(usual))?;
+        reply
+    }
+
+    /// The next line that answers nothing, whenever it comes: for who has
+    /// subscribed.
+    pub(crate) fn pushed(&mut self) -> Result<(String, Pushed), Failure> {
+        self.set_limit(None)?;
+        loop {
+            let line = self.line()?;
+            if let Ok(pushed) = serde_json::from_str(&line) {
+                return Ok((line, pushed));
+            }
+            if serde_json::from_str::<Reply>(&line).is_err() {
+                return Err(Failure::Control(format!("it said '{}'", shorten(&line))));
+            }
+        }
+    }
+
+    fn set_limit(&mut self, limit: Option<Duration>) -> Result<(), Failure> {
+        self.stream
+            .set_read_timeout(limit)
+            .map_err(|error| Failure::Control(error.to_string()))?;
+        self.limit = limit.unwrap_or(ANSWER_LIMIT);
+        Ok(())
+    }
+
     /// Carries out a command; the reply as it came.
     pub(crate) fn ask_raw(&mut self, command: &Command) -> Result<Value, Failure> {
         let id = self.next_id;
@@ -84,14 +121,19 @@ impl Control {
             .map_err(|error| Failure::Control(error.to_string()))?;
         loop {
             let line = self.line()?;
-            let reply: Reply = serde_json::from_str(&line)
-                .map_err(|_| Failure::Control(format!("it said '{}'", shorten(&line))))?;
+            let Ok(reply) = serde_json::from_str::<Reply>(&line) else {
+                if serde_json::from_str::<Pushed>(&line).is_ok() {
+                    continue;
+                }
+                return Err(Failure::Control(format!("it said '{}'", shorten(&line))));
+            };
             match reply.result {
                 _ if reply.id != id => {}
                 Answer::Ok(value) => return Ok(value),
                 Answer::Error(refusal) => {
                     return Err(Failure::Refused {
                         command: name_of(command),
+                        code: refusal.code,
                         refusal: refusal.text,
                     });
                 }
@@ -109,7 +151,7 @@ impl Control {
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
                 Err(Failure::Control(format!(
                     "no answer within {} s; it may be stopped",
-                    ANSWER_LIMIT.as_secs()
+                    self.limit.as_secs_f64()
                 )))
             }
             Err(error) => Err(Failure::Control(error.to_string())),
@@ -132,7 +174,7 @@ fn shorten(line: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use irqstorm_core::control::{Fire, Hold, HoldReply};
+    use irqstorm_core::control::{Fire, Hold, HoldReply, Subscribe, SubscribeReply};
     use std::os::unix::net::UnixListener;
     use std::thread;
 
@@ -174,6 +216,26 @@ mod tests {
             told.join().unwrap().trim(),
             r#"{"cmd":"hold","id":1,"on":true}"#
         );
+    }
+
+    #[test]
+    fn what_is_pushed_is_told_from_answers() {
+        let event = r#"{"event":{"at":5,"event":"marked","mark":"go","count":1}}"#;
+        let (folder, _told) = device(vec![
+            greeting(),
+            format!("{event}\n"),
+            "{\"id\":1,\"ok\":{\"events\":[\"marked\"]}}\n".into(),
+            "{\"missed\":3}\n".into(),
+        ]);
+        let mut control = Control::connect(&folder.path().join("c")).unwrap();
+        let subscribe = Command::Subscribe(Subscribe::default());
+        let reply: SubscribeReply = control.ask(&subscribe).unwrap();
+        assert_eq!(reply.events, ["marked"]);
+        let (line, pushed) = control.pushed().unwrap();
+        assert_eq!(line, "{\"missed\":3}\n");
+        assert_eq!(pushed, Pushed::Missed(3));
+        let end = control.pushed().unwrap_err();
+        assert!(end.to_string().contains("closed"), "{end}");
     }
 
     #[test]

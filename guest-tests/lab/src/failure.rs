@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use irqstorm_core::control::Code;
 use irqstorm_core::scenario::ScenarioError;
 
 /// How `irqstorm` ends; the numbers are documented in `--help`.
@@ -125,6 +126,8 @@ pub(crate) enum Failure {
     Refused {
         /// Which.
         command: String,
+        /// The kind of refusal.
+        code: Code,
         /// Why.
         refusal: String,
     },

@@ -11,12 +11,15 @@
 mod artifacts;
 mod cli;
 mod commands;
+mod completion;
 mod console;
 mod control;
 mod device;
 mod failure;
+mod figures;
 mod guest;
 mod interrupt;
+mod output;
 mod process;
 mod progress;
 mod qemu;
@@ -33,13 +36,16 @@ use crate::cli::{Cli, Command};
 use crate::failure::{Exit, Failure};
 
 fn main() -> ExitCode {
+    completion::answer();
     let outcome = match Cli::parse().command {
         Command::Run(arguments) => commands::run::run(&arguments),
         Command::List(arguments) => commands::list::run(&arguments),
         Command::Kernel(arguments) => commands::kernel::run(&arguments),
-        Command::Ctl(arguments) => commands::ctl::run(&arguments),
+        Command::Ctl(arguments) => output::until_unread(commands::ctl::run(&arguments)),
+        Command::Top(arguments) => commands::top::run(&arguments),
+        Command::Device(arguments) => output::until_unread(commands::device::run(&arguments)),
         Command::Setup(arguments) => commands::setup::run(&arguments),
-        Command::Completions { shell } => commands::completions(shell),
+        Command::Completions { shell } => completion::print_script(shell).map(|()| Exit::Passed),
     };
     // What was asked to stop has failed somewhere for that reason alone.
     let exit = match outcome {

@@ -176,6 +176,8 @@ fn ctl_without_a_device_says_what_to_start() {
         &words,
     );
     refused(&["ctl", "fire", "queu=0"], 2, &["queu", "queue", "count"]);
+    refused(&["ctl", "watch", "nosuch"], 2, &["'nosuch'", "completed"]);
+    refused(&["ctl", "set", "hold"], 2, &["'hold'", "KNOB=VALUE"]);
     refused(&["ctl", "storm", "maybe"], 2, &["start", "stop"]);
 }
 
@@ -200,7 +202,7 @@ fn list_names_everything_in_json_too() {
 }
 
 #[test]
-fn help_has_examples_and_exit_codes_and_completions_name_the_commands() {
+fn help_has_examples_and_exit_codes() {
     let folder = tempfile::tempdir().unwrap();
     for arguments in [["run", "--help"].as_slice(), &["--help"]] {
         let ended = irqstorm(folder.path(), arguments);
@@ -209,8 +211,6 @@ fn help_has_examples_and_exit_codes_and_completions_name_the_commands() {
             assert!(ended.stdout.contains(words), "{arguments:?} has no {words}");
         }
     }
-    let ended = irqstorm(folder.path(), &["completions", "bash"]);
-    assert!(ended.stdout.contains("expect-fail") && ended.stdout.contains("unhold"));
 }
 
 #[test]
@@ -218,4 +218,131 @@ fn colours_stay_away_from_what_is_no_terminal() {
     let folder = tempfile::tempdir().unwrap();
     let ended = irqstorm(folder.path(), &["list"]);
     assert!(!ended.stdout.contains('\u{1b}'), "{}", ended.stdout);
+}
+
+#[test]
+fn every_ctl_command_has_an_example() {
+    let folder = tempfile::tempdir().unwrap();
+    for command in [
+        "status", "hold", "unhold", "list", "release", "fire", "volley", "storm", "scenario",
+        "set", "get", "phase", "mark", "wait", "watch", "metrics",
+    ] {
+        let ended = irqstorm(folder.path(), &["ctl", command, "--help"]);
+        let example = format!("\n  irqstorm ctl {command}");
+        assert!(ended.stdout.contains(&example), "{}", ended.stdout);
+    }
+}
+
+#[test]
+fn a_scenario_is_checked_without_a_device() {
+    let folder = tempfile::tempdir().unwrap();
+    let ended = irqstorm(
+        folder.path(),
+        &["device", "check", "default-storm", "--json"],
+    );
+    let found: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
+    assert_eq!((ended.code, &found["name"]), (0, &"default-storm".into()));
+    assert_eq!(found["phases"][0]["base"]["interrupt"], "per-completion");
+
+    let file = folder.path().join("my.toml");
+    let name = file.display().to_string();
+    fs::write(&file, "[[rule]]\nprobability = '1'\n").unwrap();
+    refused(
+        &["device", "check", &name],
+        2,
+        &["my.toml", "probability", "5%"],
+    );
+    refused(
+        &["device", "check", "nosuch"],
+        2,
+        &["nosuch", "default-storm"],
+    );
+}
+
+#[test]
+fn recordings_that_differ_are_told_by_the_exit_code() {
+    let folder = tempfile::tempdir().unwrap();
+    let line = |latency: &str| {
+        format!(
+            r#"{{"queue":0,"nth":0,"operation":"read","sector":8,"bytes":512,"plan":{{"latency":"{latency}","interrupt":"when-wanted"}}}}"#
+        )
+    };
+    for (name, latency) in [("a", "1us"), ("b", "2us")] {
+        fs::write(folder.path().join(name), line(latency) + "\n").unwrap();
+    }
+    let same = irqstorm(folder.path(), &["device", "diff", "a", "a"]);
+    assert_eq!(same.code, 0, "{}", same.stdout);
+    let other = irqstorm(folder.path(), &["device", "diff", "a", "b", "--json"]);
+    let found: serde_json::Value = serde_json::from_str(&other.stdout).unwrap();
+    assert_eq!((other.code, &found["different"]), (1, &1.into()));
+    assert_eq!(
+        found["first_difference"]["second"]["plan"]["latency"],
+        "2us"
+    );
+    refused(&["device", "diff", "/dev/null", "nosuch"], 2, &["nosuch"]);
+}
+
+/// What the completer offers for the last of these words, as a shell asks.
+fn offered(folder: &Path, shell: &str, words: &[&str]) -> Vec<String> {
+    let output = Command::cargo_bin("irqstorm")
+        .unwrap()
+        .arg("--")
+        .args(words)
+        .env("IRQSTORM_COMPLETE", shell)
+        .env("_CLAP_COMPLETE_INDEX", (words.len() - 1).to_string())
+        .env("_CLAP_IFS", "\n")
+        .env("XDG_RUNTIME_DIR", folder)
+        .env_remove("IRQSTORM_CONTROL")
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn the_completer_knows_commands_names_keys_and_values() {
+    let folder = tempfile::tempdir().unwrap();
+    let offers = |words: &[&str], offer: &str| {
+        let found = offered(folder.path(), "bash", words);
+        assert!(
+            found.iter().any(|word| word == offer),
+            "{words:?}: {found:?}"
+        );
+    };
+    offers(&["irqstorm", "ct"], "ctl");
+    offers(&["irqstorm", "ctl", "un"], "unhold");
+    offers(&["irqstorm", "run", "--te"], "--test");
+    offers(&["irqstorm", "run", "--test", "task"], "task-context");
+    offers(
+        &["irqstorm", "run", "--kernel", "7.2+v4~n"],
+        "7.2+v4~never-defers",
+    );
+    offers(&["irqstorm", "run", "--scenario", "def"], "default-storm");
+    offers(&["irqstorm", "ctl", "watch", "mark"], "marked");
+    offers(&["irqstorm", "ctl", "release", "mi"], "min_age=");
+    // Bash has the word in three parts and wants the last.
+    offers(
+        &["irqstorm", "ctl", "release", "part", "=", "comp"],
+        "completion",
+    );
+    offers(
+        &["irqstorm", "ctl", "hold", "operation", "=", "read,fl"],
+        "read,flush",
+    );
+    let whole = offered(
+        folder.path(),
+        "fish",
+        &["irqstorm", "ctl", "release", "part=comp"],
+    );
+    assert_eq!(whole, ["part=completion"]);
+}
+
+#[test]
+fn every_shell_gets_a_script_that_asks_irqstorm() {
+    let folder = tempfile::tempdir().unwrap();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let ended = irqstorm(folder.path(), &["completions", shell]);
+        assert_eq!(ended.code, 0, "{shell}: {}", ended.stderr);
+        assert!(ended.stdout.contains("IRQSTORM_COMPLETE"), "{shell}");
+    }
 }

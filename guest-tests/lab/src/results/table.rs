@@ -19,6 +19,13 @@ pub(crate) fn text(table: &Table) -> String {
     table.trim_fmt()
 }
 
+/// Numbers stand under each other in this column.
+pub(crate) fn align_column_right(table: &mut Table, column: usize) {
+    if let Some(column) = table.column_mut(column) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+}
+
 /// Numbers stand under each other: all columns from `first` on.
 pub(crate) fn align_right(table: &mut Table, first: usize) {
     for column in table.column_iter_mut().skip(first) {

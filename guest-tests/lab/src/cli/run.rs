@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+//! `irqstorm run`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::EXIT_CODES;
+use crate::completion;
+
+const RUN_HELP: &str = "\
+Examples:
+  irqstorm run                                  the default kernel, suite and storm
+  irqstorm run --kernel 7.3                     another kernel by name
+  irqstorm run --kernel ~/linux                 a built tree of yours
+  irqstorm run --kernel ./bzImage               an image: tests that need the probe are skipped
+  irqstorm run --test exactly-once --seed 7     one test, with a seed to repeat
+  irqstorm run --kernel 7.2+v4~never-defers --test task-context --expect-fail task-context
+
+KTAP goes to stdout, progress and the summary to stderr; everything is kept in
+the results folder, with results/latest pointing at the newest.";
+
+/// `irqstorm run`.
+#[derive(Debug, Args)]
+#[command(after_help = format!("{RUN_HELP}\n\n{EXIT_CODES}"))]
+pub(crate) struct RunArguments {
+    /// A kernel's name (see 'irqstorm list'), a built tree, or a bzImage
+    #[arg(long, value_name = "NAME|PATH", default_value = "7.2+v4",
+          add = completion::kernels())]
+    pub(crate) kernel: String,
+    /// Run this test only; may be given again [default: all]
+    #[arg(long = "test", value_name = "NAME", add = completion::tests())]
+    pub(crate) tests: Vec<String>,
+    /// Begin every test under this scenario, in place of the default storm;
+    /// a test may then tell the device what it needs itself
+    #[arg(long, value_name = "NAME|FILE", add = completion::scenarios())]
+    pub(crate) scenario: Option<String>,
+    /// The seed of every random choice [default: the scenario's, or chosen
+    /// and printed]
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// The guest's CPUs, each with a queue of its own
+    #[arg(long, value_name = "N", default_value_t = 2,
+          value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub(crate) cpus: u16,
+    /// The guest's memory
+    #[arg(long, value_name = "SIZE", default_value = "512M", value_parser = parse_memory)]
+    pub(crate) memory: Memory,
+    /// Where to make the results folder
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    pub(crate) results: PathBuf,
+    /// How the guest's CPUs are run; 'auto' takes KVM only if it boots the
+    /// guest here, and says so if not
+    #[arg(long, value_enum, default_value_t = AccelChoice::Auto)]
+    pub(crate) accel: AccelChoice,
+    /// The QEMU to use
+    #[arg(long, value_name = "PATH", default_value = "qemu-system-x86_64")]
+    pub(crate) qemu: PathBuf,
+    /// Succeed if precisely these tests fail; may be given again. For kernels
+    /// that are broken on purpose
+    #[arg(long, value_name = "TEST", add = completion::tests())]
+    pub(crate) expect_fail: Vec<String>,
+    /// Keep the guest and the device running after the suite, until ^C; the
+    /// guest is the one of the last test
+    #[arg(long)]
+    pub(crate) keep: bool,
+    /// Print results.json to stdout at the end, in place of KTAP
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What runs the guest's CPUs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AccelChoice {
+    /// KVM where it is proven to run a guest, else TCG.
+    Auto,
+    /// KVM or nothing.
+    Kvm,
+    /// QEMU's own translator.
+    Tcg,
+}
+
+/// The guest's memory in MiB.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Memory(pub(crate) u32);
+
+/// Below this the kernel and its initramfs do not fit with room to test.
+const LEAST_MIB: u32 = 128;
+
+/// QEMU takes more; no guest test has a use for it.
+const MOST_MIB: u32 = 1 << 20;
+
+fn parse_memory(text: &str) -> Result<Memory, String> {
+    let rule = || format!("a size in M or G from {LEAST_MIB}M on, as in 512M or 2G");
+    let (number, scale) = match text.as_bytes().last() {
+        Some(b'M' | b'm') => (&text[..text.len() - 1], 1),
+        Some(b'G' | b'g') => (&text[..text.len() - 1], 1024),
+        _ => return Err(rule()),
+    };
+    number
+        .parse::<u32>()
+        .ok()
+        .and_then(|number| number.checked_mul(scale))
+        .filter(|mib| (LEAST_MIB..=MOST_MIB).contains(mib))
+        .map(Memory)
+        .ok_or_else(rule)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_needs_its_unit_and_its_range() {
+        assert_eq!(parse_memory("512M"), Ok(Memory(512)));
+        assert_eq!(parse_memory("2G"), Ok(Memory(2048)));
+        for text in ["", "512", "M", "64M", "-1G", "9999999999G", "1T", "½G"] {
+            assert!(parse_memory(text).is_err(), "{text} was taken");
+        }
+    }
+}
