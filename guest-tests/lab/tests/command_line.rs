@@ -179,6 +179,7 @@ fn ctl_without_a_device_says_what_to_start() {
     refused(&["ctl", "watch", "nosuch"], 2, &["'nosuch'", "completed"]);
     refused(&["ctl", "set", "hold"], 2, &["'hold'", "KNOB=VALUE"]);
     refused(&["ctl", "storm", "maybe"], 2, &["start", "stop"]);
+    refused(&["top"], 2, &["no terminal", "irqstorm ctl status"]);
 }
 
 #[test]

@@ -125,10 +125,7 @@ fn advise(failure: Failure, command: &Command) -> Failure {
         return failure;
     };
     let next = match (command, code) {
-        (Command::Release(_), Code::NotFound) => "; 'irqstorm ctl list' shows what is held",
-        (Command::Fire(_), Code::NotFound) => "; 'irqstorm ctl status' shows the queues",
-        (Command::Storm { .. } | Command::Phase { .. }, Code::NotFound)
-        | (Command::Set { .. } | Command::Get { .. }, _) => {
+        (Command::Storm { .. }, Code::NotFound) | (Command::Set { .. }, _) => {
             "; 'irqstorm ctl get' shows the scenario in force"
         }
         (Command::Wait(_), Code::TimedOut) => {
@@ -140,7 +137,7 @@ fn advise(failure: Failure, command: &Command) -> Failure {
     Failure::Refused {
         command: name,
         code,
-        refusal: format!("{refusal}{next}"),
+        refusal: format!("{}{next}", refusal.trim_end()),
     }
 }
 
@@ -152,16 +149,17 @@ mod tests {
     #[test]
     fn a_refusal_says_what_to_do_next() {
         let refused = |code| Failure::Refused {
-            command: "phase".into(),
+            command: "storm".into(),
             code,
-            refusal: "no phase 'x'".into(),
+            refusal: "no storm 'x'\n".into(),
         };
-        let command = Command::Phase {
-            to: Some("x".into()),
+        let command = Command::Storm {
+            on: true,
+            name: Some("x".into()),
         };
         let failure = advise(refused(Code::NotFound), &command);
         assert!(
-            failure.to_string().contains("irqstorm ctl get"),
+            failure.to_string().contains("'x'; 'irqstorm ctl get'"),
             "{failure}"
         );
         assert_eq!(failure.exit(), Exit::Usage);

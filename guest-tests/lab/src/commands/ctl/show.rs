@@ -36,7 +36,6 @@ pub(super) fn reply(command: &Command, reply: Value) -> Result<Exit, Failure> {
     let text = match command {
         Command::Status {} => status(&read(reply)?),
         Command::List(_) => held(&read(reply)?),
-        Command::Phase { .. } => phase(&read(reply)?),
         Command::Metrics {} => read::<MetricsReply>(reply)?.text,
         Command::Get { .. } => knob(&reply["value"]),
         Command::Set { .. } => format!(
@@ -45,9 +44,20 @@ pub(super) fn reply(command: &Command, reply: Value) -> Result<Exit, Failure> {
             knob(&reply["value"]),
             reply.get("before").map_or("nothing".into(), knob)
         ),
-        _ => fields(&reply),
+        command => in_short(command, &reply),
     };
     line(text.trim_end())
+}
+
+/// A reply that is no table, on a line.
+pub(crate) fn in_short(command: &Command, reply: &Value) -> String {
+    match command {
+        Command::Phase { .. } => match serde_json::from_value(reply.clone()) {
+            Ok(reply) => format!("phase {}", phase(&reply)),
+            Err(_) => reply.to_string(),
+        },
+        _ => fields(reply),
+    }
 }
 
 fn read<T: DeserializeOwned>(reply: Value) -> Result<T, Failure> {
@@ -71,22 +81,24 @@ fn fields(reply: &Value) -> String {
     words.join(", ")
 }
 
-/// The phase, as in `calm (2 of 3, round 1), 1.2s and 40 requests so far, until mark go`.
+/// A phase, as in `calm (2 of 3), 1.2s and 40 requests so far, until mark go`.
 pub(crate) fn phase(phase: &PhaseReply) -> String {
-    let name = match phase.name.as_str() {
-        "" => "the only one".to_owned(),
-        name => name.to_owned(),
-    };
+    let so_far = format!(
+        "{} and {} requests so far",
+        figures::time(phase.elapsed),
+        phase.requests
+    );
+    if phase.name.is_empty() {
+        return format!("none in this scenario, {so_far}");
+    }
     let place = format!("{} of {}", phase.index.saturating_add(1), phase.of);
     let round = match phase.round {
         0 => String::new(),
         round => format!(", round {}", round.saturating_add(1)),
     };
     format!(
-        "{name} ({place}{round}), {} and {} requests so far, until {}",
-        figures::time(phase.elapsed),
-        phase.requests,
-        phase.until
+        "{} ({place}{round}), {so_far}, until {}",
+        phase.name, phase.until
     )
 }
 
