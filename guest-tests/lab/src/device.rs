@@ -3,6 +3,7 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File};
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
@@ -12,6 +13,7 @@ use irqstorm_core::control::{
     Command as Order, Hold, HoldReply, List, ListReply, ReleaseReply, ScenarioReply, Selection,
     StatusReply, StormReply,
 };
+use irqstorm_core::pattern::Replay;
 
 use crate::control::Control;
 use crate::failure::{Failure, io_failure};
@@ -49,6 +51,10 @@ pub(crate) struct DeviceOptions {
     pub(crate) seed: u64,
     /// Where its events go.
     pub(crate) events: PathBuf,
+    /// Where its decisions go.
+    pub(crate) record: PathBuf,
+    /// The decisions to take again.
+    pub(crate) replay: Option<PathBuf>,
 }
 
 impl DeviceOptions {
@@ -62,8 +68,27 @@ impl DeviceOptions {
         option("--num-queues", self.queues.to_string().into());
         option("--seed", self.seed.to_string().into());
         option("--events", self.events.clone().into());
+        option("--record", self.record.clone().into());
+        if let Some(replay) = &self.replay {
+            option("--replay", replay.clone().into());
+        }
         line
     }
+}
+
+/// The path of a recording that can be replayed, as it holds anywhere.
+pub(crate) fn recording(path: &Path) -> Result<PathBuf, Failure> {
+    let unusable = |reason: String| Failure::BadArgument {
+        what: format!("{} as a recording", path.display()),
+        reason,
+    };
+    let file = File::open(path).map_err(|error| {
+        unusable(format!(
+            "{error}; 'irqstorm run' leaves decisions.ndjson in its results folder"
+        ))
+    })?;
+    Replay::read(BufReader::new(file)).map_err(|error| unusable(error.to_string()))?;
+    path.canonicalize().map_err(io_failure("find", path))
 }
 
 /// A device that runs.
@@ -164,5 +189,26 @@ fn wait_until_ready(
             });
         }
         thread::sleep(POLL);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::failure::Exit;
+
+    #[test]
+    fn what_is_no_recording_is_refused_with_its_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("decisions.ndjson");
+        let missing = recording(&path).unwrap_err();
+        assert_eq!(missing.exit(), Exit::Usage);
+        assert!(missing.to_string().contains("results folder"), "{missing}");
+        fs::write(&path, "{\"queue\":0}\n").unwrap();
+        let wrong = recording(&path).unwrap_err();
+        assert_eq!(wrong.exit(), Exit::Usage);
+        assert!(wrong.to_string().contains("line 1"), "{wrong}");
+        fs::write(&path, "").unwrap();
+        assert_eq!(recording(&path).unwrap(), path.canonicalize().unwrap());
     }
 }

@@ -84,6 +84,8 @@ fn values_that_cannot_be_are_refused_with_what_can() {
     refused(&["run", "--memory", "512"], 2, &["--memory", "512M"]);
     refused(&["run", "--accel", "hvf"], 2, &["auto", "kvm", "tcg"]);
     refused(&["run", "--seed=-1"], 2, &["--seed", "-1"]);
+    let missing = ["run", "--replay", "/nonexistent/decisions.ndjson"];
+    refused(&missing, 2, &["decisions.ndjson", "results folder"]);
     refused(&["frobnicate"], 2, &["frobnicate"]);
     let expected = [
         "run",

@@ -15,6 +15,7 @@ Examples:
   irqstorm run --kernel ~/linux                 a built tree of yours
   irqstorm run --kernel ./bzImage               an image: tests that need the probe are skipped
   irqstorm run --test exactly-once --seed 7     one test, with a seed to repeat
+  irqstorm run --replay results/latest/decisions.ndjson
   irqstorm run --kernel 7.2+v4~never-defers --test task-context --expect-fail task-context
 
 KTAP goes to stdout, progress and the summary to stderr; everything is kept in
@@ -39,6 +40,10 @@ pub(crate) struct RunArguments {
     /// and printed]
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
+    /// Decide again what an earlier run decided: its decisions.ndjson. What is
+    /// not in it is decided by the scenario, and counted
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub(crate) replay: Option<PathBuf>,
     /// The guest's CPUs, each with a queue of its own
     #[arg(long, value_name = "N", default_value_t = 2,
           value_parser = clap::value_parser!(u16).range(1..=64))]

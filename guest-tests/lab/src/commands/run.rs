@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 //! `irqstorm run`: from the arguments to a verdict.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use chrono::{SecondsFormat, Utc};
@@ -10,15 +11,17 @@ use irqstorm_images::KernelChoice;
 use crate::artifacts::Artifacts;
 use crate::cli::RunArguments;
 use crate::console::Console;
-use crate::device::{Device, DeviceOptions};
+use crate::device::{self, Device, DeviceOptions};
 use crate::failure::{Exit, Failure};
 use crate::guest::Outputs;
 use crate::interrupt;
-use crate::process::shell_line;
+use crate::process::{shell_line, shell_word};
 use crate::progress::Stages;
 use crate::qemu::{self, Machine, Sockets};
 use crate::repository::{DEFAULT_SCENARIO, NamedScenario, Repository};
-use crate::results::{Folder, KernelRecord, Record, SCHEMA, case_lines, header_lines, summary};
+use crate::results::{
+    Folder, KernelRecord, Record, ReplayRecord, SCHEMA, case_lines, header_lines, summary,
+};
 use crate::run_dir::{CONTROL_SOCKET, RunDir};
 use crate::suite::{self, Bench};
 
@@ -32,6 +35,7 @@ struct Plan {
     kernel: KernelChoice,
     scenario: NamedScenario,
     seed: u64,
+    replay: Option<PathBuf>,
     qemu_version: qemu::Version,
     accel: qemu::Choice,
 }
@@ -50,6 +54,8 @@ impl Plan {
             None => random_seed()?,
         };
         let scenario = scenario.seeded(seed);
+        let replay = arguments.replay.as_deref().map(device::recording);
+        let replay = replay.transpose()?;
         let qemu_version = qemu::check(&arguments.qemu)?;
         Ok(Plan {
             repository,
@@ -57,6 +63,7 @@ impl Plan {
             kernel,
             scenario,
             seed,
+            replay,
             qemu_version,
             accel: qemu::choose(arguments.accel, qemu_version),
         })
@@ -106,6 +113,8 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<Exit, Failure> {
         queues: arguments.cpus,
         seed: plan.seed,
         events: folder.join("events.ndjson"),
+        record: folder.join("decisions.ndjson"),
+        replay: plan.replay.clone(),
     };
     let script = commands_script(arguments, &plan, &machine, &options, &run_dir);
     folder.write("commands.txt", script.as_bytes())?;
@@ -144,10 +153,18 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<Exit, Failure> {
         memory_mib: arguments.memory.0,
         seed: plan.seed,
         scenario: plan.scenario.name.clone(),
+        replay: None,
         guest: Some(bench.present_guest()?.hello().clone()),
         cases: Vec::new(),
     };
     run_suite(arguments, &plan, &mut bench, &mut record, &folder)?;
+    if let Some(path) = &plan.replay {
+        record.replay = Some(ReplayRecord {
+            file: path.display().to_string(),
+            counts: bench.device.status()?.replay.unwrap_or_default(),
+        });
+        folder.write_reports(&record)?;
+    }
     let exit = conclude(arguments, &record, &folder)?;
     if arguments.keep {
         keep(&bench, &run_dir)?;
@@ -230,8 +247,9 @@ fn commands_script(
     run_dir: &RunDir,
 ) -> String {
     let mut by_hand = options.clone();
-    // Not over the events of the run that this file belongs to.
+    // Not over what the run that this file belongs to left.
     by_hand.events = run_dir.join("events.ndjson");
+    by_hand.record = run_dir.join("decisions.ndjson");
     let device = shell_line(&by_hand.program, &by_hand.arguments());
     let qemu = shell_line(&arguments.qemu, &machine.arguments());
     let folder = run_dir.path().display();
@@ -248,10 +266,15 @@ fn commands_script(
         again.extend(["--scenario".into(), scenario.into()]);
     }
     again.extend(["--seed".into(), plan.seed.to_string().into()]);
+    if let Some(replay) = &plan.replay {
+        again.extend(["--replay".into(), replay.into()]);
+    }
     again.extend(["--cpus".into(), arguments.cpus.to_string().into()]);
     let again = shell_line("irqstorm".as_ref(), &again);
     format!(
         "# The run again:\n{again}\n\n\
+         # Its decisions again, whatever they depend on has become:\n\
+         #   irqstorm run --replay {decisions}\n\n\
          # Or by hand, with the guest's console on this terminal (SIGTERM to QEMU\n\
          # ends it). The device first:\n\
          mkdir -p -m 700 {folder}\n{device} &\n\
@@ -260,6 +283,7 @@ fn commands_script(
          #   irqstorm ctl --socket {control} scenario {scenario}\n\n\
          # The guest:\n{qemu}\n",
         scenario = plan.scenario.name,
+        decisions = shell_word(options.record.as_os_str()),
     )
 }
 

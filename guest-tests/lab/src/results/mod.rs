@@ -12,5 +12,5 @@ pub(crate) mod table;
 
 pub(crate) use folder::Folder;
 pub(crate) use ktap::{case_lines, header_lines};
-pub(crate) use record::{Case, DeviceCounts, Hang, KernelRecord, Record, SCHEMA};
+pub(crate) use record::{Case, DeviceCounts, Hang, KernelRecord, Record, ReplayRecord, SCHEMA};
 pub(crate) use summary::summary;

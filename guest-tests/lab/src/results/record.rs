@@ -2,7 +2,7 @@
 //! results.json: the record from which every other report is made.
 
 use irqstorm_agent::protocol::{BlockedTask, Figure, Hello, Verdict};
-use irqstorm_core::control::{HeldEntry, StatusReply};
+use irqstorm_core::control::{HeldEntry, ReplayStatus, StatusReply};
 use serde::{Deserialize, Serialize};
 
 use crate::console::Splat;
@@ -37,10 +37,23 @@ pub(crate) struct Record {
     pub(crate) seed: u64,
     /// The scenario in force when a test begins.
     pub(crate) scenario: String,
+    /// What became of the decisions to be taken again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) replay: Option<ReplayRecord>,
     /// What the agent said of the guest.
     pub(crate) guest: Option<Hello>,
     /// The tests, in the order in which they were run.
     pub(crate) cases: Vec<Case>,
+}
+
+/// Decisions of another run, taken again in this one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ReplayRecord {
+    /// The recording.
+    pub(crate) file: String,
+    /// How many requests were in it.
+    #[serde(flatten)]
+    pub(crate) counts: ReplayStatus,
 }
 
 /// The kernel of a run.
@@ -248,6 +261,13 @@ pub(crate) mod samples {
             memory_mib: 512,
             seed: 7,
             scenario: "default-storm".into(),
+            replay: Some(ReplayRecord {
+                file: "/results/decisions.ndjson".into(),
+                counts: ReplayStatus {
+                    repeated: 90,
+                    unrecorded: 10,
+                },
+            }),
             guest: None,
             cases: vec![pass, fail, skip],
         }

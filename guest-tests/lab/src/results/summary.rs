@@ -36,6 +36,17 @@ pub(crate) fn summary(record: &Record) -> String {
         record.accel,
         record.seed
     ));
+    if let Some(replay) = &record.replay {
+        text.push_str(&format!(
+            "of {} requests {} got the decision recorded for them, {} were not recorded\n",
+            replay
+                .counts
+                .repeated
+                .saturating_add(replay.counts.unrecorded),
+            replay.counts.repeated,
+            replay.counts.unrecorded
+        ));
+    }
     text
 }
 

@@ -188,6 +188,7 @@ mod tests {
             memory_mib: 512,
             seed: 1,
             scenario: String::new(),
+            replay: None,
             guest: None,
             cases,
         }

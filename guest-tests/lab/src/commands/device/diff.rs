@@ -12,7 +12,7 @@ use std::path::Path;
 
 use irqstorm_core::pattern::Recorded;
 use irqstorm_core::request::QueueId;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::cli::DiffArguments;
 use crate::failure::{Exit, Failure, io_failure};
@@ -21,7 +21,21 @@ use crate::output;
 /// What makes two decisions the same one: queue, number on it, which of these.
 type Identity = (QueueId, u64, u32);
 
-type Decisions = BTreeMap<Identity, Recorded>;
+/// The decisions of a file.
+#[derive(Debug, Default)]
+struct Decisions {
+    each: BTreeMap<Identity, Recorded>,
+    /// How many the device could not write.
+    lost: u64,
+}
+
+/// A line of a recording.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Line {
+    Lost { lost: u64 },
+    Decision(Recorded),
+}
 
 /// Compares two recordings.
 pub(crate) fn run(arguments: &DiffArguments) -> Result<Exit, Failure> {
@@ -43,19 +57,34 @@ pub(crate) fn run(arguments: &DiffArguments) -> Result<Exit, Failure> {
 
 fn read(path: &Path) -> Result<Decisions, Failure> {
     let file = File::open(path).map_err(|error| unusable(path, error.to_string()))?;
-    let mut decisions = Decisions::new();
+    let mut decisions = Decisions::default();
     let mut seen: BTreeMap<(QueueId, u64), u32> = BTreeMap::new();
-    for (number, line) in (1..).zip(BufReader::new(file).lines()) {
+    for (number, line) in (1usize..).zip(BufReader::new(file).lines()) {
         let line = line.map_err(io_failure("read", path))?;
-        let recorded: Recorded = serde_json::from_str(&line).map_err(|error| {
-            let reason = format!("line {number} is no decision: {error}");
-            unusable(path, format!("{reason}; it is made with 'irqstorm run'"))
-        })?;
+        let line =
+            serde_json::from_str(&line).map_err(|_| unusable(path, no_decision(number, &line)))?;
+        let recorded = match line {
+            Line::Decision(recorded) => recorded,
+            Line::Lost { lost } => {
+                decisions.lost = decisions.lost.saturating_add(lost);
+                continue;
+            }
+        };
         let times = seen.entry((recorded.queue, recorded.nth)).or_default();
-        decisions.insert((recorded.queue, recorded.nth, *times), recorded);
+        let place = (recorded.queue, recorded.nth, *times);
+        decisions.each.insert(place, recorded);
         *times += 1;
     }
     Ok(decisions)
+}
+
+/// What is wrong with a line: an untagged type would not say.
+fn no_decision(number: usize, line: &str) -> String {
+    let error = match serde_json::from_str::<Recorded>(line) {
+        Err(error) => error.to_string(),
+        Ok(_) => String::new(),
+    };
+    format!("line {number} is no decision: {error}; decisions are written by 'irqstorm run'")
 }
 
 fn unusable(path: &Path, reason: String) -> Failure {
@@ -72,6 +101,8 @@ struct Comparison {
     different: u64,
     only_in_first: u64,
     only_in_second: u64,
+    lost_in_first: u64,
+    lost_in_second: u64,
     first_difference: Option<Difference>,
 }
 
@@ -91,7 +122,12 @@ impl Comparison {
 }
 
 fn compare(one: &Decisions, other: &Decisions) -> Comparison {
-    let mut found = Comparison::default();
+    let mut found = Comparison {
+        lost_in_first: one.lost,
+        lost_in_second: other.lost,
+        ..Comparison::default()
+    };
+    let (one, other) = (&one.each, &other.each);
     let mut places: Vec<&Identity> = one.keys().chain(other.keys()).collect();
     // By number first: what happened earlier on any queue comes first.
     places.sort_by_key(|(queue, nth, time)| (*time, *nth, *queue));
@@ -127,6 +163,17 @@ fn text(found: &Comparison, arguments: &DiffArguments) -> String {
         found.only_in_second,
         arguments.other.display()
     )];
+    for (path, lost) in [
+        (&arguments.one, found.lost_in_first),
+        (&arguments.other, found.lost_in_second),
+    ] {
+        if lost > 0 {
+            let path = path.display();
+            lines.push(format!(
+                "{path} lacks {lost} that the device could not write"
+            ));
+        }
+    }
     if let Some(first) = &found.first_difference {
         lines.push(format!(
             "the first difference is request {} of queue {}:",
@@ -214,12 +261,23 @@ mod tests {
     }
 
     #[test]
+    fn decisions_that_were_lost_are_counted() {
+        use std::io::Write;
+        let mut file = recording(&[decision(0, 0, 5)]);
+        writeln!(file, "{{\"lost\":3}}").unwrap();
+        let found = compare(&read(file.path()).unwrap(), &Decisions::default());
+        assert_eq!((found.lost_in_first, found.lost_in_second), (3, 0));
+    }
+
+    #[test]
     fn a_line_that_is_no_decision_is_named() {
         use std::io::Write;
         let mut file = recording(&[decision(0, 0, 5)]);
         writeln!(file, "{{}}").unwrap();
         let failure = read(file.path()).unwrap_err();
-        assert!(failure.to_string().contains("line 2"), "{failure}");
+        for hint in ["line 2", "missing field"] {
+            assert!(failure.to_string().contains(hint), "{failure}");
+        }
         assert_eq!(failure.exit(), Exit::Usage);
         let missing = read(Path::new("/nonexistent/decisions.ndjson")).unwrap_err();
         assert_eq!(missing.exit(), Exit::Usage);
