@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! A measurement, not a test: what the event stream costs.
+//! Measurements, not tests: what the event stream costs, and how well planned
+//! times are kept.
 //!
 //! ```text
 //! cargo test --release -p irqstorm-device --test end_to_end -- --ignored --nocapture cost
@@ -44,6 +45,27 @@ fn rate(driver: &mut Driver) -> f64 {
         }
     }
     REQUESTS as f64 / start.elapsed().as_secs_f64()
+}
+
+#[test]
+#[ignore = "a measurement"]
+fn the_cost_of_waiting_asleep_and_spinning() {
+    for spin in ["off", "auto", "100us"] {
+        let scenario = "latency = { fixed = '300us' }";
+        let daemon = Daemon::follow(scenario, &["--spin", spin]);
+        let mut driver = daemon.driver(1);
+        for _ in 0..3_000 {
+            driver.flush(0, 0);
+            driver.kick(0);
+            driver.wait_ok(0, [0]);
+        }
+        let precision = daemon.control().status().precision;
+        let (late, floor) = (precision.published, precision.floor);
+        println!(
+            "--spin {spin}: visible {} late (p99 {}, p99.9 {}); a bare wake-up {} (p99 {})",
+            late.p50, late.p99, late.p999, floor.wakeup_p50, floor.wakeup_p99
+        );
+    }
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
