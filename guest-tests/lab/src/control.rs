@@ -116,9 +116,7 @@ impl Control {
         let mut line = format_line(id, command)
             .map_err(|error| Failure::Control(format!("cannot write the command: {error}")))?;
         line.push('\n');
-        self.stream
-            .write_all(line.as_bytes())
-            .map_err(|error| Failure::Control(error.to_string()))?;
+        self.stream.write_all(line.as_bytes()).map_err(broken)?;
         loop {
             let line = self.line()?;
             let Ok(reply) = serde_json::from_str::<Reply>(&line) else {
@@ -154,9 +152,17 @@ impl Control {
                     self.limit.as_secs_f64()
                 )))
             }
-            Err(error) => Err(Failure::Control(error.to_string())),
+            Err(error) => Err(broken(error)),
         }
     }
+}
+
+/// What becomes of a connection to a device that has ended.
+fn broken(error: std::io::Error) -> Failure {
+    Failure::Control(match error.kind() {
+        ErrorKind::BrokenPipe | ErrorKind::ConnectionReset => "it closed the connection".into(),
+        _ => error.to_string(),
+    })
 }
 
 fn name_of(command: &Command) -> String {

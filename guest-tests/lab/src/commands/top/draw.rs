@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 //! A state to a frame, and nothing else: no clock, no device.
 
-use irqstorm_core::control::{Quantiles, StatusReply};
+mod header;
+
+use irqstorm_core::control::StatusReply;
 use irqstorm_core::counters::Counters;
-use irqstorm_core::units::Nanos;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Style};
@@ -12,8 +13,7 @@ use ratatui::widgets::{Block, Clear, Paragraph, Row, Table};
 
 use super::histogram;
 use super::keys::HELP;
-use super::state::{Figures, State, progress};
-use crate::commands::ctl::show;
+use super::state::{Figures, State};
 use crate::figures;
 
 /// A column: what it is called where there is little room and where there is
@@ -35,6 +35,15 @@ const COLUMNS: [Column; 13] = [
     ("spur", "spurious", false, |c| c.spurious),
     ("withh", "withheld", false, |c| c.withheld),
 ];
+
+/// The columns that are there even if nothing was counted and room is scarce.
+const ALWAYS: usize = 7;
+
+/// The width of the first column.
+const NAME: u16 = 5;
+
+/// What a count takes, with the space before it.
+const CELL: u16 = 6;
 
 /// From this width on columns have their whole names.
 const WIDE: u16 = 140;
@@ -93,7 +102,7 @@ pub(super) fn draw(state: &State, frame: &mut Frame) {
     let [head, middle, foot] = Layout::vertical(parts).areas(frame.area());
     match state.status() {
         Some(status) => {
-            frame.render_widget(Paragraph::new(header(state, status, &theme)), head);
+            frame.render_widget(Paragraph::new(header::lines(state, status, &theme)), head);
             body(state, status, &theme, frame, middle);
         }
         None => frame.render_widget("waiting for the device", head),
@@ -102,112 +111,6 @@ pub(super) fn draw(state: &State, frame: &mut Frame) {
     if state.helps() {
         help(&theme, frame);
     }
-}
-
-fn header<'s>(state: &State, status: &'s StatusReply, theme: &Theme) -> Vec<Line<'s>> {
-    vec![
-        title(state, status, theme),
-        phase(status, theme),
-        marks(status, theme),
-        precision(status, theme),
-        losses(status, theme),
-    ]
-}
-
-fn title<'s>(state: &State, status: &'s StatusReply, theme: &Theme) -> Line<'s> {
-    let mut spans = vec![
-        Span::styled("irqstorm ", theme.strong()),
-        Span::raw(format!("up {}  ", figures::time(status.at))),
-        Span::styled(status.scenario.as_str(), theme.strong()),
-        Span::raw(format!(", seed {}", status.seed)),
-    ];
-    for (on, word, colour) in [
-        (!status.connected, "no driver", Color::Red),
-        (status.holding, "holding", Color::Yellow),
-        (status.storming, "storming", Color::Magenta),
-        (state.is_paused(), "PAUSED", Color::Yellow),
-    ] {
-        if on {
-            spans.push(Span::raw("  "));
-            spans.push(Span::styled(word, theme.colour(colour)));
-        }
-    }
-    Line::from(spans)
-}
-
-fn phase<'s>(status: &StatusReply, theme: &Theme) -> Line<'s> {
-    const WIDTH: u16 = 20;
-    let mut spans = vec![Span::styled("phase   ", theme.faint())];
-    if let Some(thousandths) = progress(&status.phase) {
-        let bar = histogram::bar(thousandths.into(), 1_000, WIDTH);
-        let rest = usize::from(WIDTH).saturating_sub(bar.chars().count());
-        spans.push(Span::raw("▕"));
-        spans.push(Span::styled(bar, theme.bar()));
-        spans.push(Span::raw(format!(
-            "{}▏{:>3}%  ",
-            " ".repeat(rest),
-            thousandths / 10
-        )));
-    }
-    spans.push(Span::raw(show::phase(&status.phase)));
-    Line::from(spans)
-}
-
-fn marks<'s>(status: &StatusReply, theme: &Theme) -> Line<'s> {
-    let each = status.marks.iter();
-    let words: Vec<String> = each
-        .map(|(mark, count)| format!("{mark} {count}"))
-        .collect();
-    let text = match words.is_empty() {
-        true => "none yet".to_owned(),
-        false => words.join("  "),
-    };
-    Line::from(vec![Span::styled("marks   ", theme.faint()), text.into()])
-}
-
-fn precision<'s>(status: &StatusReply, theme: &Theme) -> Line<'s> {
-    let floor = &status.precision.floor;
-    let over = |time: Nanos, floor: Nanos| figures::time(Nanos(time.0.saturating_sub(floor.0)));
-    let late = |name: &str, times: &Quantiles| match times.count {
-        0 => format!("{name} -"),
-        _ => format!(
-            "{name} p50 +{} p99 +{}",
-            over(times.p50, floor.wakeup_p50),
-            over(times.p99, floor.wakeup_p99)
-        ),
-    };
-    let text = format!(
-        "{}, {}, over a floor of {} and {}",
-        late("published", &status.precision.published),
-        late("signalled", &status.precision.signalled),
-        figures::time(floor.wakeup_p50),
-        figures::time(floor.wakeup_p99)
-    );
-    Line::from(vec![Span::styled("late    ", theme.faint()), text.into()])
-}
-
-fn losses<'s>(status: &StatusReply, theme: &Theme) -> Line<'s> {
-    let mut spans = vec![
-        Span::styled("storms  ", theme.faint()),
-        Span::raw(format!(
-            "{} guard pauses, {} instants skipped, configuration {}",
-            figures::count(status.guard_pauses),
-            figures::count(status.storm_skipped),
-            figures::count(status.config.signalled)
-        )),
-    ];
-    if let Some(replay) = &status.replay {
-        spans.push(Span::raw(format!(
-            ", replay {} repeated, {} not recorded",
-            figures::count(replay.repeated),
-            figures::count(replay.unrecorded)
-        )));
-    }
-    if status.events_dropped > 0 {
-        let text = format!(", {} events dropped", figures::count(status.events_dropped));
-        spans.push(Span::styled(text, theme.colour(Color::Red)));
-    }
-    Line::from(spans)
 }
 
 /// The queues, and below them the latencies with what room is left.
@@ -244,20 +147,21 @@ fn table(
     area: Rect,
 ) {
     let wide = area.width >= WIDE;
+    let columns = columns(status, area.width);
     let what = match figures {
         Figures::Both => "queue",
         Figures::Rates => "/s",
         Figures::Totals => "total",
     };
     let mut heading = vec![Text::from(what)];
-    for (short, long, level, _) in COLUMNS {
-        let name = if wide { long } else { short };
+    for (short, long, level, _) in &columns {
+        let name = if wide { *long } else { *short };
         // Levels stay levels whatever the others are.
-        let style = if level { theme.faint() } else { Style::new() };
+        let style = if *level { theme.faint() } else { Style::new() };
         heading.push(Text::styled(name, style).right_aligned());
     }
     let row = |name: String, queue: Option<usize>, counters: &Counters| {
-        let cells = COLUMNS.iter().map(|(.., level, of)| {
+        let cells = columns.iter().map(|(.., level, of)| {
             let rate = match level {
                 true => None,
                 false => state.rate(queue, *of).map(figures::count),
@@ -275,11 +179,23 @@ fn table(
     let mut rows = vec![row("all".into(), None, &status.total).style(theme.strong())];
     let queues = status.queues.iter().enumerate().skip(state.first_queue());
     rows.extend(queues.map(|(queue, counters)| row(queue.to_string(), Some(queue), counters)));
-    let widths = std::iter::once(Constraint::Length(5)).chain(COLUMNS.map(|_| Constraint::Fill(1)));
+    let each = columns.iter().map(|_| Constraint::Fill(1));
+    let widths = std::iter::once(Constraint::Length(NAME)).chain(each);
     let table = Table::new(rows, widths)
         .header(Row::new(heading).style(theme.strong()))
         .column_spacing(1);
     frame.render_widget(table, area);
+}
+
+/// All columns, or, where there is not the room, those that have counted.
+fn columns(status: &StatusReply, width: u16) -> Vec<Column> {
+    let all = u16::try_from(COLUMNS.len()).unwrap_or(u16::MAX);
+    let room = width.saturating_sub(NAME) >= all.saturating_mul(CELL);
+    let numbered = COLUMNS.into_iter().enumerate();
+    numbered
+        .filter(|(place, (.., of))| room || *place < ALWAYS || of(&status.total) > 0)
+        .map(|(_, column)| column)
+        .collect()
 }
 
 fn cell<'t>(

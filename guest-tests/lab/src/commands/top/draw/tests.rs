@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 //! Frames for states, on a terminal that is none.
 
-use irqstorm_core::control::{PhaseReply, Precision};
+use irqstorm_core::control::{PhaseReply, Precision, Quantiles};
 use irqstorm_core::event::Floor;
+use irqstorm_core::units::Nanos;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
@@ -96,10 +97,10 @@ fn the_frame_shows_all_there_is() {
     let shown = lines(&state(2), 100, 30);
     let expected = [
         "irqstorm up 2s  calm-then-storm, seed 7  storming",
-        "phase   ▕█████               ▏ 25%  rough (2 of 3), 500ms and 40 requests so far, until 2s",
+        "phase   ▕█████               ▏ 25%  rough 2/3, until 2s: 500ms, 40 requests",
         "marks   go 2  rough 1",
-        "late    published p50 +2us p99 +5us, signalled -, over a floor of 50us and 80us",
-        "storms  4 guard pauses, 0 instants skipped, configuration 0",
+        "late    published +2us +5us, signalled -, floor 50us 80us (p50 p99)",
+        "storms  4 guard pauses, 0 skipped, 0 of the configuration",
     ];
     assert_eq!(shown[..5], expected);
     let words = |line: usize| shown[line].split_whitespace().collect::<Vec<_>>();
@@ -147,6 +148,17 @@ fn many_queues_have_a_line_each_and_scroll() {
     assert!(shown.iter().any(|line| line.starts_with("latency")));
     state.show(Change::Down);
     assert!(lines(&state, 80, 30)[7].starts_with("1 "));
+}
+
+#[test]
+fn a_narrow_terminal_leaves_out_what_has_counted_nothing() {
+    let mut state = State::new(true);
+    let mut quiet = look(1, 1);
+    quiet.total.early = 0;
+    state.take(quiet);
+    assert!(!lines(&state, 80, 24)[5].contains("early"));
+    assert!(lines(&state, 80, 24)[5].contains("resc"));
+    assert!(lines(&state, 100, 24)[5].contains("early"));
 }
 
 #[test]
