@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 //! From a command line to a device that serves, and in order back to nothing.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, BufReader, Write};
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
@@ -202,8 +202,11 @@ fn inherited(fd: RawFd) -> anyhow::Result<UnixStream> {
 fn read_recording(path: &Path) -> Result<(Replay, File), Failure> {
     let told = || format!("replay {}", path.display());
     let file = File::open(path).with_context(told).map_err(bad_input)?;
-    // Of what cannot be locked nobody takes a lock for writing either.
-    let _ = file.try_lock_shared();
+    // What has no locks has none that writes, either.
+    if let Err(TryLockError::WouldBlock) = file.try_lock_shared() {
+        let writes = anyhow!("replay {}: a device still writes to it", path.display());
+        return Err(bad_input(writes));
+    }
     let replay = Replay::read(BufReader::new(&file));
     let replay = replay.with_context(told).map_err(bad_input)?;
     Ok((replay, file))

@@ -122,6 +122,17 @@ fn a_replayed_recording_decides_the_same_whatever_the_seed_and_the_queue() {
 }
 
 #[test]
+fn a_recording_is_not_replayed_while_it_is_written() {
+    let daemon = recording(&[]);
+    let file = daemon.scratch.path("record");
+    let args = ["--ram", "8M", "--replay", file.to_str().unwrap()];
+    let output = Scratch::new().run(&args);
+    assert_eq!(output.status.code(), Some(2));
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(error.contains("a device still writes to it"), "{error}");
+}
+
+#[test]
 fn a_recording_that_cannot_be_written_is_counted_and_the_device_goes_on() {
     let scratch = Scratch::new();
     let daemon = Daemon::start_in(scratch, &["--ram", "8M", "--record", "/dev/full"]);

@@ -69,6 +69,8 @@ fn events_of_no_kind_are_refused_with_those_that_there_are() {
 fn a_subscription_is_changed_and_ended_by_another() {
     let daemon = Daemon::start(&[]);
     let (mut control, mut other) = (daemon.control(), daemon.control());
+    // The pump has begun, and told so, before it answers anything.
+    control.status();
     let all: SubscribeReply = control.ask(&Command::Subscribe(Subscribe::default()));
     assert_eq!(all.events, What::NAMES);
     mark(&mut other, "one");
