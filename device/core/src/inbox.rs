@@ -6,16 +6,47 @@
 //! the data path.
 
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
 use std::sync::mpsc;
+use std::sync::{Arc, Weak};
 
 use serde_json::Value;
 
 use crate::control::{Command, Refusal};
 use crate::request::QueueId;
 
-/// Where the answer to a command goes; called once, on the pump's thread.
-pub type Respond = Box<dyn FnOnce(Result<Value, Refusal>) + Send>;
+/// Where the answer to a command goes, and whether anybody still wants it.
+pub struct Respond {
+    answer: Box<dyn FnOnce(Result<Value, Refusal>) + Send>,
+    asker: Option<Weak<()>>,
+}
+
+impl Respond {
+    /// Hands the answer to `answer`, once, on the pump's thread.
+    pub fn new(answer: impl FnOnce(Result<Value, Refusal>) + Send + 'static) -> Respond {
+        Respond {
+            answer: Box::new(answer),
+            asker: None,
+        }
+    }
+
+    /// The same, wanted only as long as the asker is there.
+    pub fn for_asker(mut self, asker: Weak<()>) -> Respond {
+        self.asker = Some(asker);
+        self
+    }
+
+    /// Whether the asker is still there.
+    pub fn is_wanted(&self) -> bool {
+        self.asker
+            .as_ref()
+            .is_none_or(|asker| asker.strong_count() > 0)
+    }
+
+    /// Answers.
+    pub fn send(self, answer: Result<Value, Refusal>) {
+        (self.answer)(answer);
+    }
+}
 
 /// Told, when a message was carried out, with how many requests it concerned.
 /// Dropped unused when the loop is gone.

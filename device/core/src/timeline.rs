@@ -78,6 +78,16 @@ impl<T> Timeline<T> {
             .map(|Reverse(entry)| (entry.due, entry.item))
     }
 
+    /// How many things there are.
+    pub fn len(&self) -> usize {
+        self.heap.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.heap.is_empty()
+    }
+
     /// Forgets everything.
     pub fn clear(&mut self) {
         self.heap.clear();

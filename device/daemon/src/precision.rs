@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use irqstorm_core::control::{Command, Quantiles, StatusReply};
 use irqstorm_core::event::Floor;
-use irqstorm_core::inbox::{Inbox, Message};
+use irqstorm_core::inbox::{Inbox, Message, Respond};
 
 /// How long a device that ends waits for its pump to say how it was.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -48,7 +48,7 @@ fn sentence(what: &str, late: &Quantiles, floor: &Floor) -> String {
 fn status<Q>(inbox: &Inbox<Q>) -> Option<StatusReply> {
     let (answer, answered) = mpsc::sync_channel(1);
     // Whoever has waited long enough hears no answer.
-    let respond = Box::new(move |result| drop(answer.send(result)));
+    let respond = Respond::new(move |result| drop(answer.send(result)));
     let command = Command::Status {};
     inbox.send(Message::Command { command, respond }).ok()?;
     let value = answered.recv_timeout(PATIENCE).ok()?.ok()?;

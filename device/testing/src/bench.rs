@@ -5,7 +5,7 @@ use std::sync::mpsc;
 
 use irqstorm_core::control::{Command, Refusal};
 use irqstorm_core::event::Floor;
-use irqstorm_core::inbox::Message;
+use irqstorm_core::inbox::{Message, Respond};
 use irqstorm_core::pump::{Flow, Pump, PumpConfig};
 use irqstorm_core::queue::ConfigLine;
 use irqstorm_core::request::{Operation, QueueId, Request, Sector};
@@ -147,7 +147,7 @@ impl Bench {
     pub fn start(&mut self, command: Command) -> mpsc::Receiver<Result<Value, Refusal>> {
         let (answer, answered) = mpsc::channel();
         // A test that does not care has dropped the other end.
-        let respond = Box::new(move |result| drop(answer.send(result)));
+        let respond = Respond::new(move |result| drop(answer.send(result)));
         let flow = self
             .pump
             .handle(Message::Command { command, respond }, &self.now);

@@ -47,7 +47,7 @@ impl<Q: RequestQueue> Pump<Q> {
         if let (Some(Ok(command)), Ok(_)) = (recorded, &answer) {
             self.desk.turn(moment).record(What::Commanded { command });
         }
-        respond(answer);
+        respond.send(answer);
     }
 
     fn carry_out(&mut self, command: Command, moment: Moment) -> Answer {

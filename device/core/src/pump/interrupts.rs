@@ -110,12 +110,12 @@ impl<Q: RequestQueue> Lane<Q> {
     ) -> Result<(), BrokenQueue> {
         self.owed.undecided = self.owed.undecided.saturating_add(count);
         for at in asked.late {
-            turn.schedule(at, Due::Decide(self.id));
+            turn.schedule_after(at, Due::Decide(self.id));
         }
         // Counted from before this publication's own interrupt, if it has one:
         // that makes a rescue needless.
         for at in asked.rescues {
-            turn.schedule(at, Due::Rescue(self.id, self.owed.serial));
+            turn.schedule_after(at, Due::Rescue(self.id, self.owed.serial));
         }
         let decision = match asked {
             Asked { force: true, .. } => Decision::Forced,
@@ -134,7 +134,7 @@ impl<Q: RequestQueue> Lane<Q> {
                 left,
                 gap,
             };
-            turn.schedule(planned + gap, Due::Duplicate(duplicates));
+            turn.schedule_after(planned + gap, Due::Duplicate(duplicates));
         }
         Ok(())
     }
@@ -229,7 +229,7 @@ impl<Q: RequestQueue> Lane<Q> {
         }
         rest.left -= asked;
         if rest.left > 0 {
-            turn.schedule(planned + rest.gap, Due::Duplicate(rest));
+            turn.schedule_after(planned + rest.gap, Due::Duplicate(rest));
         }
     }
 

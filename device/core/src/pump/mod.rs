@@ -164,7 +164,9 @@ impl<Q: RequestQueue> Pump<Q> {
 
     /// When [`Pump::tick`] has something to do at the earliest.
     pub fn next_deadline(&self) -> Option<Nanos> {
-        self.desk.timeline.next_due()
+        let others = [self.progress.end(), self.marks.next_end()];
+        let all = others.into_iter().chain([self.desk.timeline.next_due()]);
+        all.flatten().min()
     }
 
     /// How many queues have a driver.
@@ -243,6 +245,8 @@ impl<Q: RequestQueue> Pump<Q> {
     /// Carries out everything that is due.
     pub fn tick(&mut self, clock: &dyn Clock) {
         let moment = Moment::of(clock);
+        self.end_phase(moment);
+        self.end_waits(moment.now);
         while let Some((planned, due)) = self.desk.timeline.pop_due(moment.now) {
             self.carry_out_due(due, planned, moment);
         }
@@ -257,8 +261,6 @@ impl<Q: RequestQueue> Pump<Q> {
             Due::Window(queue, window) => self.close_window(queue, window, planned, moment),
             Due::Burst(id) => self.burst(id, planned, moment),
             Due::Strike(id, left) => self.strike_on(id, left, planned, moment),
-            Due::PhaseEnd(entered) => self.phase_time_is_over(entered, moment),
-            Due::WaitEnd(id) => self.end_wait(id),
             Due::Decide(queue) | Due::Coalesced(queue) | Due::Rescue(queue, _) => {
                 self.interrupt_due(queue, due, planned, moment);
             }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::turn::{Due, Moment};
+use super::turn::Moment;
 use super::{Pump, reply};
 use crate::control::{Code, MAX_WAIT, MarkReply, PhaseReply, Refusal, Wait};
 use crate::event::What;
@@ -29,9 +29,8 @@ pub(super) struct Progress {
     round: u64,
     began: Nanos,
     requests: u64,
-    /// Counts phases and changes of their ends, so that an end planned before
-    /// is known as stale.
-    entered: u64,
+    /// When it ends, if it ends by time.
+    end: Option<Nanos>,
 }
 
 /// How often which mark was set, and who waits for one.
@@ -39,19 +38,37 @@ pub(super) struct Progress {
 pub(super) struct Marks {
     counts: BTreeMap<String, u64>,
     waits: Vec<Waiting>,
-    last_wait: u64,
+    /// When the first of them has waited long enough.
+    next_end: Option<Nanos>,
 }
 
 struct Waiting {
-    id: u64,
     mark: String,
     count: u64,
+    until: Nanos,
     respond: Respond,
+}
+
+impl Progress {
+    pub(super) fn end(&self) -> Option<Nanos> {
+        self.end
+    }
 }
 
 impl Marks {
     pub(super) fn counts(&self) -> &BTreeMap<String, u64> {
         &self.counts
+    }
+
+    pub(super) fn next_end(&self) -> Option<Nanos> {
+        self.next_end
+    }
+
+    /// Takes out the waits that `over` names.
+    fn take(&mut self, over: impl FnMut(&mut Waiting) -> bool) -> Vec<Waiting> {
+        let taken = self.waits.extract_if(.., over).collect();
+        self.next_end = self.waits.iter().map(|wait| wait.until).min();
+        taken
     }
 }
 
@@ -137,29 +154,31 @@ impl<Q: RequestQueue> Pump<Q> {
 
     /// Has the phase in force end in time, if it ends by time.
     fn await_phase_end(&mut self) {
-        self.progress.entered += 1;
-        if let Until::Time(time) = self.phase().until {
-            let end = Due::PhaseEnd(self.progress.entered);
-            self.desk.timeline.insert(self.progress.began + time, end);
-        }
+        self.progress.end = match self.phase().until {
+            Until::Time(time) => Some(self.progress.began + time),
+            _ => None,
+        };
     }
 
     /// Goes on to the phase after the present one; the last one stays, unless
-    /// another round follows.
-    fn next_phase(&mut self, moment: Moment) {
-        let next = self.progress.index + 1;
-        if next < self.scenario.phases.len() {
-            return self.enter(next, moment);
-        }
-        if self.scenario.repeat.goes_on_after(self.progress.round) {
+    /// another round follows. Returns whether there was one.
+    fn next_phase(&mut self, moment: Moment) -> bool {
+        let mut next = self.progress.index + 1;
+        if next >= self.scenario.phases.len() {
+            if !self.scenario.repeat.goes_on_after(self.progress.round) {
+                return false;
+            }
             self.progress.round += 1;
-            self.enter(0, moment);
+            next = 0;
         }
+        self.enter(next, moment);
+        true
     }
 
-    /// The time of a phase is over, if it is still the one.
-    pub(super) fn phase_time_is_over(&mut self, entered: u64, moment: Moment) {
-        if entered == self.progress.entered {
+    /// Goes on to the next phase if the time of this one is over.
+    pub(super) fn end_phase(&mut self, moment: Moment) {
+        if self.progress.end.is_some_and(|end| end <= moment.now) {
+            self.progress.end = None;
             self.next_phase(moment);
         }
     }
@@ -202,9 +221,7 @@ impl<Q: RequestQueue> Pump<Q> {
                 self.enter(index, moment);
             }
             None => {
-                let entered = self.progress.entered;
-                self.next_phase(moment);
-                if entered == self.progress.entered {
+                if !self.next_phase(moment) {
                     let text = "this is the last phase, and no round follows";
                     return Err(Refusal::new(Code::NotFound, text));
                 }
@@ -246,9 +263,9 @@ impl<Q: RequestQueue> Pump<Q> {
         };
         self.desk.turn(moment).record(what);
         let come = |wait: &mut Waiting| wait.mark == mark && wait.count <= count;
-        for wait in self.marks.waits.extract_if(.., come) {
+        for wait in self.marks.take(come) {
             let mark = mark.to_owned();
-            (wait.respond)(reply(MarkReply { mark, count }));
+            wait.respond.send(reply(MarkReply { mark, count }));
         }
         count
     }
@@ -263,38 +280,42 @@ impl<Q: RequestQueue> Pump<Q> {
         let set = self.marks.counts.get(&mark).copied().unwrap_or(0);
         let count = count.unwrap_or(set + 1);
         if set >= count {
-            return respond(reply(MarkReply { mark, count: set }));
+            return respond.send(reply(MarkReply { mark, count: set }));
         }
         if mark.len() > MAX_NAME {
             let text = format!("a mark has at most {MAX_NAME} bytes");
-            return respond(Err(Refusal::new(Code::BadRequest, text)));
+            return respond.send(Err(Refusal::new(Code::BadRequest, text)));
         }
+        drop(self.marks.take(|wait| !wait.respond.is_wanted()));
         if self.marks.waits.len() >= MAX_WAITS {
             let text = format!("{MAX_WAITS} wait for marks already");
-            return respond(Err(Refusal::new(Code::Busy, text)));
+            return respond.send(Err(Refusal::new(Code::Busy, text)));
         }
-        self.marks.last_wait += 1;
-        let id = self.marks.last_wait;
-        let timeout = timeout.unwrap_or(USUAL_WAIT).min(MAX_WAIT);
-        self.desk.timeline.insert(now + timeout, Due::WaitEnd(id));
+        let until = now + timeout.unwrap_or(USUAL_WAIT).min(MAX_WAIT);
         self.marks.waits.push(Waiting {
-            id,
             mark,
             count,
+            until,
             respond,
         });
+        self.marks.next_end = self
+            .marks
+            .next_end
+            .map_or(Some(until), |end| Some(end.min(until)));
     }
 
-    /// A client has waited long enough.
-    pub(super) fn end_wait(&mut self, id: u64) {
-        let over = |wait: &mut Waiting| wait.id == id;
-        for wait in self.marks.waits.extract_if(.., over) {
+    /// Tells those who have waited long enough.
+    pub(super) fn end_waits(&mut self, now: Nanos) {
+        if self.marks.next_end.is_none_or(|end| end > now) {
+            return;
+        }
+        for wait in self.marks.take(|wait| wait.until <= now) {
             let set = self.marks.counts.get(&wait.mark).copied().unwrap_or(0);
             let text = format!(
                 "mark {} was not set in time: {set} of {} times",
                 wait.mark, wait.count
             );
-            (wait.respond)(Err(Refusal::new(Code::TimedOut, text)));
+            wait.respond.send(Err(Refusal::new(Code::TimedOut, text)));
         }
     }
 }

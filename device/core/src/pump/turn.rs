@@ -9,6 +9,10 @@ use crate::units::Nanos;
 
 use super::measured::Measured;
 
+/// Steps on the timeline beyond which interrupts of completions long gone are
+/// brought forward: some 50 MB.
+const MAX_SCHEDULED: usize = 1 << 20;
+
 /// What can be due.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Due {
@@ -32,10 +36,6 @@ pub(super) enum Due {
     Burst(u64),
     /// A storm writes the next interrupt of a burst, so many being left.
     Strike(u64, u32),
-    /// A phase's time is over.
-    PhaseEnd(u64),
-    /// A client has waited long enough.
-    WaitEnd(u64),
 }
 
 /// Interrupts that repeat one.
@@ -96,6 +96,13 @@ impl Turn<'_> {
     /// Puts something on the timeline.
     pub(super) fn schedule(&mut self, at: Nanos, due: Due) {
         self.desk.timeline.insert(at, due);
+    }
+
+    /// Puts there what a completion leaves behind and no ring bounds; at once
+    /// if there is too much already.
+    pub(super) fn schedule_after(&mut self, at: Nanos, due: Due) {
+        let room = self.desk.timeline.len() < MAX_SCHEDULED;
+        self.schedule(if room { at } else { self.moment.now }, due);
     }
 
     /// Records what has happened just now.

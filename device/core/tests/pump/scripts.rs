@@ -2,9 +2,11 @@
 //! Rules, orders, faults, phases, marks, knobs, and what is decided again.
 
 use std::fmt::Write as _;
+use std::sync::{Arc, mpsc};
 
 use irqstorm_core::control::{Command, Wait};
 use irqstorm_core::event::What;
+use irqstorm_core::inbox::{Message, Respond};
 use irqstorm_core::pattern::{Recorded, Replay};
 use irqstorm_core::queue::Lie;
 use irqstorm_core::request::{Operation, Status};
@@ -327,6 +329,34 @@ fn marks_and_waits_are_bounded() {
         .collect();
     let refused = waits.iter().filter(|wait| wait.try_recv().is_ok());
     assert_eq!(refused.count(), 1_000 - 256);
+}
+
+#[test]
+fn a_wait_of_someone_who_is_gone_keeps_no_place() {
+    let mut bench = bench("", 1);
+    let wait = || {
+        Command::Wait(Wait {
+            mark: "never".into(),
+            count: None,
+            timeout: None,
+        })
+    };
+    let refused = |bench: &mut Bench, asker: &Arc<()>| {
+        let (answer, answered) = mpsc::channel();
+        let respond = Respond::new(move |result| drop(answer.send(result)));
+        let respond = respond.for_asker(Arc::downgrade(asker));
+        let command = wait();
+        let message = Message::Command { command, respond };
+        bench.pump.handle(message, &bench.now);
+        answered.try_recv().is_ok()
+    };
+    let asker = Arc::new(());
+    for _ in 0..256 {
+        assert!(!refused(&mut bench, &asker));
+    }
+    assert!(refused(&mut bench, &asker));
+    drop(asker);
+    assert!(!refused(&mut bench, &Arc::new(())));
 }
 
 #[test]

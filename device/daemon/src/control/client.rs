@@ -4,6 +4,7 @@
 use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::net::UnixStream;
+use std::sync::{Arc, Weak};
 
 use irqstorm_core::control::{MAX_LINE, Pushed};
 use serde::Serialize;
@@ -42,6 +43,8 @@ pub(super) enum UnderWay {
 /// with it; one answer, and events up to a bound.
 pub(super) struct Client {
     stream: UnixStream,
+    /// Gone when the client is.
+    presence: Arc<()>,
     input: Vec<u8>,
     /// Whole lines, but for the first, part of which may be written.
     output: Vec<u8>,
@@ -65,9 +68,15 @@ pub(super) struct Client {
 }
 
 impl Client {
+    /// Tells the pump for how long answers are wanted.
+    pub(super) fn presence(&self) -> Weak<()> {
+        Arc::downgrade(&self.presence)
+    }
+
     pub(super) fn new(stream: UnixStream) -> Client {
         Client {
             stream,
+            presence: Arc::new(()),
             input: Vec::new(),
             output: Vec::new(),
             answers: 0,

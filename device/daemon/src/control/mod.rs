@@ -16,12 +16,12 @@ use std::collections::HashMap;
 use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Weak, mpsc};
 use std::time::Duration;
 
 use event_manager::{EventManager, EventOps, Events, MutEventSubscriber, SubscriberOps};
 use irqstorm_core::control::{self, Code, Command, Greeting, Refusal, Reply};
-use irqstorm_core::inbox::{Inbox, Message};
+use irqstorm_core::inbox::{Inbox, Message, Respond};
 use vmm_sys_util::epoll::EventSet;
 use vmm_sys_util::eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EventFd};
 
@@ -216,7 +216,9 @@ impl<Q: 'static> Plane<Q> {
     fn command(&mut self, client: u32, line: &str) {
         let parsed = control::parse_line(line);
         let waits = matches!(parsed, Ok((_, Command::Wait(_))));
+        let mut asker = Weak::new();
         if let Some(client) = self.clients.get_mut(&client) {
+            asker = client.presence();
             client.under_way = Some(if waits {
                 UnderWay::Wait
             } else {
@@ -234,7 +236,7 @@ impl<Q: 'static> Plane<Q> {
             Ok((id, Command::Subscribe(wish))) => {
                 answer(Reply::new(id, self.subscribe(client, &wish)));
             }
-            Ok((id, command)) => send(&self.inbox, id, command, answer),
+            Ok((id, command)) => send(&self.inbox, id, command, asker, answer),
             Err((id, refusal)) => answer(Reply::new(id, Err(refusal))),
         }
     }
@@ -246,10 +248,11 @@ fn send<Q: 'static>(
     inbox: &Inbox<Q>,
     id: u64,
     command: Command,
+    asker: Weak<()>,
     answer: impl FnOnce(Reply) + Clone + Send + 'static,
 ) {
     let stopping = answer.clone();
-    let respond = Box::new(move |result| answer(Reply::new(id, result)));
+    let respond = Respond::new(move |result| answer(Reply::new(id, result))).for_asker(asker);
     if inbox.send(Message::Command { command, respond }).is_err() {
         let refusal = Refusal::new(Code::Stopping, "the device is stopping");
         stopping(Reply::new(id, Err(refusal)));
