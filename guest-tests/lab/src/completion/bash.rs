@@ -13,6 +13,11 @@ use std::path::Path;
 use clap_complete::engine::complete;
 use clap_complete::env::{Bash as Plain, EnvCompleter};
 
+/// How the script tells the word that is begun: nothing, right behind a `=`,
+/// in whose place it would come.
+const LAST_WORD: &str = r#"words[COMP_CWORD]="$2""#;
+const LAST_WORD_OR_BREAK: &str = r#"[[ "${words[COMP_CWORD]}" == "=" ]] || words[COMP_CWORD]="$2""#;
+
 /// The completer.
 pub(super) struct Bash;
 
@@ -33,7 +38,10 @@ impl EnvCompleter for Bash {
         completer: &str,
         buf: &mut dyn Write,
     ) -> io::Result<()> {
-        Plain.write_registration(var, name, bin, completer, buf)
+        let mut script = Vec::new();
+        Plain.write_registration(var, name, bin, completer, &mut script)?;
+        let script = String::from_utf8_lossy(&script);
+        buf.write_all(script.replace(LAST_WORD, LAST_WORD_OR_BREAK).as_bytes())
     }
 
     fn write_complete(
@@ -126,6 +134,15 @@ mod tests {
         let (words, index, cut) = joined(&["irqstorm", "fire", "config", "=", ""], 4);
         assert_eq!(words, ["irqstorm", "fire", "config="]);
         assert_eq!((index, cut), (2, "config=".len()));
+    }
+
+    #[test]
+    fn the_script_keeps_a_break_that_nothing_follows() {
+        let mut script = Vec::new();
+        Bash.write_registration("V", "n", "b", "c", &mut script)
+            .unwrap();
+        let script = String::from_utf8(script).unwrap();
+        assert!(script.contains(LAST_WORD_OR_BREAK), "{script}");
     }
 
     #[test]
