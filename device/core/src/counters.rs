@@ -19,6 +19,13 @@ macro_rules! counters {
         }
 
         impl Counters {
+            /// What was counted since an earlier look; of the levels, by how
+            /// much they have risen.
+            #[must_use]
+            pub fn since(&self, before: &Counters) -> Counters {
+                Counters { $($field: self.$field.saturating_sub(before.$field),)* }
+            }
+
             /// Adds another queue's counts to these.
             pub fn add(&mut self, other: &Counters) {
                 $(self.$field += other.$field;)*
@@ -73,5 +80,29 @@ impl Counters {
     /// Interrupts written, whatever for.
     pub fn written(&self) -> u64 {
         self.signalled + self.early + self.rescued + self.duplicated + self.spurious
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_counted_since_is_the_difference_of_each() {
+        let before = Counters {
+            requests: 3,
+            held: 2,
+            ..Counters::default()
+        };
+        let mut after = before;
+        after.add(&Counters {
+            requests: 4,
+            rescued: 1,
+            ..Counters::default()
+        });
+        after.held = 0;
+        let since = after.since(&before);
+        assert_eq!((since.requests, since.rescued, since.held), (4, 1, 0));
+        assert_eq!(since.written(), 1);
     }
 }

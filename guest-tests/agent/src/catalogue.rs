@@ -27,7 +27,41 @@ pub struct TestInfo {
     /// After so many seconds it has failed. Under emulation, on a busy machine,
     /// a test takes a tenth of this.
     pub limit_seconds: u32,
+    /// Whether it is run only when it is asked for by its name: it takes long.
+    pub by_name: bool,
+    /// The complaint of the kernel, or a part of its first line, that has to
+    /// come and is what the test is about. The guest is good for no other test
+    /// afterwards.
+    pub expects: Option<&'static str>,
 }
+
+/// What a test is that is always run, in a guest whose kernel has nothing to
+/// complain of.
+const ALWAYS: TestInfo = TestInfo {
+    name: "",
+    claim: "",
+    needs: DISK,
+    limit_seconds: 120,
+    by_name: false,
+    expects: None,
+};
+
+/// Needs the disk alone.
+const DISK: Needs = Needs {
+    probe: false,
+    flag: false,
+    cpus: 1,
+    control: false,
+};
+
+/// Needs the device under control.
+const CONTROL: Needs = Needs {
+    control: true,
+    ..DISK
+};
+
+/// Needs the same and a queue that is left alone.
+const TWO_QUEUES: Needs = Needs { cpus: 2, ..CONTROL };
 
 /// Needs the probe and nothing of the kernel.
 const PROBE: Needs = Needs {
@@ -50,66 +84,151 @@ pub const TESTS: &[TestInfo] = &[
     TestInfo {
         name: "baseline-io",
         claim: "what is written through the block layer reads back the same",
-        needs: Needs {
-            probe: false,
-            flag: false,
-            cpus: 1,
-            control: false,
-        },
+        needs: DISK,
         limit_seconds: 120,
+        ..ALWAYS
     },
     TestInfo {
         name: "hardirq-inline",
         claim: "with a queue per CPU, the device drives completions in hardirq",
         needs: PROBE,
         limit_seconds: 120,
+        ..ALWAYS
     },
     TestInfo {
         name: "task-context",
         claim: "a tagged bio completed in hardirq ends in preemptible task context",
         needs: FLAG,
         limit_seconds: 180,
+        ..ALWAYS
     },
     TestInfo {
         name: "untagged-inline",
         claim: "untagged bios next to tagged ones still end in hardirq",
         needs: FLAG,
         limit_seconds: 180,
+        ..ALWAYS
     },
     TestInfo {
         name: "fifo-per-cpu",
         claim: "deferred bios end in the order in which their CPU deferred them",
         needs: FLAG,
         limit_seconds: 240,
+        ..ALWAYS
     },
     TestInfo {
         name: "exactly-once",
         claim: "under a storm every bio ends exactly once, with its data",
         needs: FLAG,
         limit_seconds: 300,
+        ..ALWAYS
     },
     TestInfo {
         name: "hotplug-drain",
         claim: "bios deferred on a CPU that goes offline still end, in task context",
         needs: FLAG,
         limit_seconds: 240,
+        ..ALWAYS
     },
     TestInfo {
         name: "switch-count",
         claim: "worker runs, bios per run and context switches are what the design says",
         needs: FLAG,
         limit_seconds: 240,
+        ..ALWAYS
     },
     TestInfo {
         name: "spurious-storm",
         claim: "a storm below the kill line disables no interrupt and loses no bio",
-        needs: Needs {
-            probe: false,
-            flag: false,
-            cpus: 1,
-            control: true,
-        },
+        needs: CONTROL,
         limit_seconds: 180,
+        ..ALWAYS
+    },
+    TestInfo {
+        name: "interrupt-early",
+        claim: "an interrupt ahead of its completion finds nothing, and the completion waits for the rescue",
+        needs: CONTROL,
+        limit_seconds: 180,
+        ..ALWAYS
+    },
+    TestInfo {
+        name: "interrupt-late",
+        claim: "a completion is visible before its interrupt, and nothing ends until that comes",
+        needs: CONTROL,
+        limit_seconds: 180,
+        ..ALWAYS
+    },
+    TestInfo {
+        name: "interrupt-dropped",
+        claim: "a completion whose interrupt is lost ends with the rescue",
+        needs: CONTROL,
+        limit_seconds: 180,
+        ..ALWAYS
+    },
+    TestInfo {
+        name: "interrupt-duplicated",
+        claim: "each duplicate of an interrupt arrives and finds nothing, or merges",
+        needs: CONTROL,
+        limit_seconds: 180,
+        ..ALWAYS
+    },
+    TestInfo {
+        name: "interrupt-coalesced",
+        claim: "many completions have one interrupt, by their count or by time",
+        needs: CONTROL,
+        limit_seconds: 180,
+        ..ALWAYS
+    },
+    TestInfo {
+        name: "stepped-release",
+        claim: "held completions and their interrupts are let go one by one, and apart",
+        needs: CONTROL,
+        limit_seconds: 180,
+        ..ALWAYS
+    },
+    TestInfo {
+        name: "config-vector",
+        claim: "the configuration's interrupt arrives and is always claimed",
+        needs: CONTROL,
+        limit_seconds: 180,
+        ..ALWAYS
+    },
+    TestInfo {
+        name: "volley",
+        claim: "interrupts of all queues are written at one instant, and each arrives",
+        needs: TWO_QUEUES,
+        limit_seconds: 240,
+        ..ALWAYS
+    },
+    TestInfo {
+        name: "marks",
+        claim: "phases end with the guest's marks, and a wait is answered by the device's",
+        needs: CONTROL,
+        limit_seconds: 120,
+        ..ALWAYS
+    },
+    TestInfo {
+        name: "same-decisions",
+        claim: "the same seed decides the same for the same requests",
+        needs: TWO_QUEUES,
+        limit_seconds: 180,
+        ..ALWAYS
+    },
+    TestInfo {
+        name: "guarded-million",
+        claim: "a million spurious interrupts on each queue, guarded, and every queue lives",
+        needs: TWO_QUEUES,
+        limit_seconds: 1200,
+        by_name: true,
+        ..ALWAYS
+    },
+    TestInfo {
+        name: "kill-line",
+        claim: "unguarded, the kernel gives an interrupt up, and what its queue owes never comes",
+        needs: TWO_QUEUES,
+        limit_seconds: 1200,
+        by_name: true,
+        expects: Some("nobody cared"),
     },
 ];
 

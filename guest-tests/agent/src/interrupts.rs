@@ -8,14 +8,15 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Interrupts {
     counts: BTreeMap<String, u64>,
+    numbers: BTreeMap<String, u32>,
 }
 
 impl Interrupts {
     /// Reads the text of /proc/interrupts; lines of other shapes are skipped.
     pub fn parse(text: &str) -> Interrupts {
-        let mut counts = BTreeMap::new();
+        let (mut counts, mut numbers) = (BTreeMap::new(), BTreeMap::new());
         for line in text.lines() {
-            let Some((_, rest)) = line.split_once(':') else {
+            let Some((number, rest)) = line.split_once(':') else {
                 continue;
             };
             let mut fields = rest.split_whitespace().peekable();
@@ -26,9 +27,12 @@ impl Interrupts {
             }
             if let Some(name) = fields.last() {
                 *counts.entry(name.to_owned()).or_insert(0) += sum;
+                if let Ok(number) = number.trim().parse() {
+                    numbers.insert(name.to_owned(), number);
+                }
             }
         }
-        Interrupts { counts }
+        Interrupts { counts, numbers }
     }
 
     /// What /proc/interrupts says now.
@@ -51,6 +55,58 @@ impl Interrupts {
     /// The count of one name.
     pub fn of(&self, name: &str) -> u64 {
         self.counts.get(name).copied().unwrap_or(0)
+    }
+
+    /// The number of an interrupt, as in /proc/irq.
+    pub fn number_of(&self, name: &str) -> Option<u32> {
+        self.numbers.get(name).copied()
+    }
+}
+
+/// What the kernel notes of interrupts that no handler claimed:
+/// /proc/irq/N/spurious (kernel/irq/proc.c), kept by note_interrupt()
+/// (kernel/irq/spurious.c).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unclaimed {
+    /// Interrupts, claimed or not, since the last judgement.
+    pub counted: u64,
+    /// Unclaimed ones that came no more than 100 ms after the one before.
+    pub run: u64,
+    /// When the last of them came, in milliseconds of the kernel's own count.
+    pub last_ms: u64,
+}
+
+impl Unclaimed {
+    /// Reads the text of /proc/irq/N/spurious.
+    pub fn parse(text: &str) -> Option<Unclaimed> {
+        let field = |name: &str| -> Option<u64> {
+            let mut lines = text.lines().filter_map(|line| line.split_once(' '));
+            let (_, value) = lines.find(|(found, _)| *found == name)?;
+            value.split_whitespace().next()?.parse().ok()
+        };
+        Some(Unclaimed {
+            counted: field("count")?,
+            run: field("unhandled")?,
+            last_ms: field("last_unhandled")?,
+        })
+    }
+
+    /// What /proc/irq/N/spurious says now.
+    pub fn now(irq: u32) -> std::io::Result<Unclaimed> {
+        let path = format!("/proc/irq/{irq}/spurious");
+        let text = std::fs::read_to_string(&path)?;
+        let strange = || std::io::Error::other(format!("{path} says {text:?}"));
+        Unclaimed::parse(&text).ok_or_else(strange)
+    }
+
+    /// How many came since `before`, if none had come for 100 ms by then:
+    /// the first then begins a new run. With longer pauses between them there
+    /// were more.
+    pub fn since(&self, before: &Unclaimed) -> u64 {
+        match self.run == before.run && self.last_ms == before.last_ms {
+            true => 0,
+            false => self.run.max(1),
+        }
     }
 }
 
@@ -75,6 +131,34 @@ ERR:          0
         assert_eq!(interrupts.of_disk_queues(), 3018);
         assert_eq!(interrupts.of("ttyS0"), 123);
         assert_eq!(interrupts.of("nothing"), 0);
+        assert_eq!(interrupts.number_of("virtio0-req.1"), Some(26));
+        assert_eq!(interrupts.number_of("interrupts"), None);
+    }
+
+    #[test]
+    fn unclaimed_interrupts_are_read_as_the_kernel_writes_them() {
+        let text = "count 17\nunhandled 3\nlast_unhandled 4294937296 ms\n";
+        let read = Unclaimed::parse(text).unwrap();
+        assert_eq!(
+            (read.counted, read.run, read.last_ms),
+            (17, 3, 4_294_937_296)
+        );
+        assert_eq!(Unclaimed::parse("count 17\n"), None);
+    }
+
+    #[test]
+    fn a_new_run_of_unclaimed_interrupts_is_told_from_none() {
+        let read = |run, last_ms| Unclaimed {
+            counted: 0,
+            run,
+            last_ms,
+        };
+        let before = read(7, 1_000);
+        assert_eq!(before.since(&before), 0);
+        assert_eq!(read(1, 1_200).since(&before), 1);
+        assert_eq!(read(3, 1_240).since(&before), 3);
+        // The kernel has just judged a hundred thousand, and begun anew.
+        assert_eq!(read(0, 1_200).since(&before), 1);
     }
 
     #[test]

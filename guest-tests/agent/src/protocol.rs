@@ -193,6 +193,16 @@ pub mod figures {
     pub const SIGNALLED: &str = "interrupts written for completions";
     /// Interrupts that the device wrote with no completion behind them.
     pub const SPURIOUS: &str = "spurious interrupts written";
+    /// Interrupts that it wrote ahead of their completion.
+    pub const EARLY: &str = "early interrupts written";
+    /// Interrupts that it decided and did not write.
+    pub const DROPPED: &str = "interrupts dropped";
+    /// Interrupts that it wrote since none had come for too long.
+    pub const RESCUED: &str = "rescues written";
+    /// Interrupts that it wrote once more.
+    pub const DUPLICATED: &str = "duplicates written";
+    /// Delivered interrupts for which the handler found nothing.
+    pub const UNCLAIMED: &str = "delivered interrupts unclaimed";
 }
 
 /// A task in uninterruptible sleep.

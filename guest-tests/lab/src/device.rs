@@ -10,8 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use irqstorm_core::control::{
-    Command as Order, Hold, HoldReply, List, ListReply, ReleaseReply, ScenarioReply, Selection,
-    StatusReply, StormReply,
+    Command as Order, List, ListReply, Part, ReleaseReply, ScenarioReply, Selection, StatusReply,
 };
 use irqstorm_core::pattern::Replay;
 
@@ -55,6 +54,9 @@ pub(crate) struct DeviceOptions {
     pub(crate) record: PathBuf,
     /// The decisions to take again.
     pub(crate) replay: Option<PathBuf>,
+    /// Whether its disk has to seem resized for a moment, or this QEMU raises
+    /// no interrupt of the configuration.
+    pub(crate) resizes: bool,
 }
 
 impl DeviceOptions {
@@ -72,6 +74,8 @@ impl DeviceOptions {
         if let Some(replay) = &self.replay {
             option("--replay", replay.clone().into());
         }
+        let change = if self.resizes { "resized" } else { "told" };
+        option("--config-change", change.into());
         line
     }
 }
@@ -120,20 +124,26 @@ impl Device {
         self.control.ask::<ScenarioReply>(&order).map(|_| ())
     }
 
-    /// Lets go of what an earlier test may have left held, and rests.
+    /// Makes it a disk that a guest can be booted from, whatever a test has
+    /// left it as: a scenario that says nothing ends storms, phases, knobs that
+    /// were turned and what is held by command; then all that is held goes, and
+    /// after it the interrupts that are owed for what was shown without. Only
+    /// marks stay counted, and what is planned already keeps its time. Whatever
+    /// else a device can be told to stay in has to be ended here as well.
     pub(crate) fn quiet(&mut self) -> Result<(), Failure> {
-        let no_storm = Order::Storm {
-            on: false,
-            name: None,
+        let nothing = Order::Scenario {
+            toml: String::new(),
+            name: "quiet".to_owned(),
         };
-        self.control.ask::<StormReply>(&no_storm)?;
-        let no_hold = Order::Hold(Hold {
-            on: false,
-            ..Hold::default()
-        });
-        self.control.ask::<HoldReply>(&no_hold)?;
-        let everything = Order::Release(Selection::default());
-        self.control.ask::<ReleaseReply>(&everything).map(|_| ())
+        self.control.ask::<ScenarioReply>(&nothing)?;
+        for part in [Part::Both, Part::Interrupt] {
+            let everything = Order::Release(Selection {
+                part,
+                ..Selection::default()
+            });
+            self.control.ask::<ReleaseReply>(&everything)?;
+        }
+        Ok(())
     }
 
     /// Its counters.

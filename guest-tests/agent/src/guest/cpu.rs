@@ -3,10 +3,23 @@
 
 use std::{fs, io};
 
+use rustix::thread::{CpuSet, sched_setaffinity};
+
 /// CPUs online.
 pub(crate) fn online() -> u32 {
     let count = std::thread::available_parallelism().map_or(1, usize::from);
     u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+/// Has the calling thread run on this CPU alone.
+pub(crate) fn pin(cpu: u32) -> io::Result<()> {
+    let cpu = usize::try_from(cpu).map_err(io::Error::other)?;
+    if cpu >= CpuSet::MAX_CPU {
+        return Err(io::Error::other(format!("there is no CPU {cpu}")));
+    }
+    let mut set = CpuSet::new();
+    set.set(cpu);
+    Ok(sched_setaffinity(None, &set)?)
 }
 
 /// Takes a CPU offline or brings it back; returns when that is done.

@@ -4,10 +4,13 @@
 use std::time::Duration;
 
 use irqstorm_core::control::{
-    self, Answer, Command, Hold, HoldReply, List, ListReply, ReleaseReply, Reply, ScenarioReply,
-    Selection, StatusReply, StormReply,
+    self, Answer, Command, Fire, FireReply, Hold, HoldReply, KnobReply, List, ListReply, MarkReply,
+    PhaseReply, ReleaseReply, Reply, ScenarioReply, Selection, StatusReply, StormReply,
+    VolleyReply, Wait,
 };
+use irqstorm_core::units::Nanos;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::ports::{self, Lines};
 use irqstorm_agent::protocol::CONTROL_PORT;
@@ -35,12 +38,20 @@ impl Device {
     }
 
     fn ask<T: DeserializeOwned>(&mut self, command: &Command) -> Result<T, String> {
+        self.ask_within(command, PATIENCE)
+    }
+
+    fn ask_within<T: DeserializeOwned>(
+        &mut self,
+        command: &Command,
+        patience: Duration,
+    ) -> Result<T, String> {
         self.last_id += 1;
         let line = control::format_line(self.last_id, command).map_err(|e| e.to_string())?;
         let failed = |e: std::io::Error| format!("ask the device {line}: {e}");
         self.lines.write(&line, PATIENCE).map_err(failed)?;
         loop {
-            let answer = self.lines.read(Some(PATIENCE)).map_err(failed)?;
+            let answer = self.lines.read(Some(patience)).map_err(failed)?;
             // The greeting, and answers to whoever used the port before.
             let Ok(reply) = serde_json::from_str::<Reply>(&answer) else {
                 continue;
@@ -81,8 +92,60 @@ impl Device {
 
     /// Lets every held completion go.
     pub(crate) fn release_all(&mut self) -> Result<u64, String> {
-        let reply: ReleaseReply = self.ask(&Command::Release(Selection::default()))?;
+        self.release(Selection::default())
+    }
+
+    /// Lets held completions go; how many that were.
+    pub(crate) fn release(&mut self, selection: Selection) -> Result<u64, String> {
+        let reply: ReleaseReply = self.ask(&Command::Release(selection))?;
         Ok(reply.released)
+    }
+
+    /// Has interrupts with nothing behind them written.
+    pub(crate) fn fire(&mut self, fire: Fire) -> Result<FireReply, String> {
+        self.ask(&Command::Fire(fire))
+    }
+
+    /// Has one interrupt written on every queue at one instant.
+    pub(crate) fn volley(&mut self) -> Result<VolleyReply, String> {
+        self.ask(&Command::Volley {})
+    }
+
+    /// Turns a knob of the scenario.
+    pub(crate) fn set(&mut self, knob: &str, value: Value) -> Result<KnobReply, String> {
+        self.ask(&Command::Set {
+            knob: knob.to_owned(),
+            value,
+        })
+    }
+
+    /// Goes on to the next phase.
+    pub(crate) fn next_phase(&mut self) -> Result<PhaseReply, String> {
+        self.ask(&Command::Phase { to: None })
+    }
+
+    /// Sets a mark.
+    pub(crate) fn mark(&mut self, name: &str) -> Result<MarkReply, String> {
+        self.ask(&Command::Mark {
+            name: name.to_owned(),
+        })
+    }
+
+    /// Waits until a mark has been set so often since the device's start, at
+    /// most so long. The port answers nothing else meanwhile.
+    pub(crate) fn wait(
+        &mut self,
+        mark: &str,
+        count: u64,
+        at_most: Duration,
+    ) -> Result<MarkReply, String> {
+        let nanos = u64::try_from(at_most.as_nanos()).unwrap_or(u64::MAX);
+        let wait = Wait {
+            mark: mark.to_owned(),
+            count: Some(count),
+            timeout: Some(Nanos(nanos)),
+        };
+        self.ask_within(&Command::Wait(wait), at_most + PATIENCE)
     }
 
     /// Stops the scenario's storms, or starts them.

@@ -5,6 +5,8 @@ pub(crate) mod boot;
 pub(crate) mod cpu;
 pub(crate) mod device;
 pub(crate) mod disk;
+pub(crate) mod kmsg;
 pub(crate) mod ports;
 pub(crate) mod probe;
+pub(crate) mod queue;
 pub(crate) mod serve;

@@ -4,14 +4,27 @@
 
 mod baseline_io;
 mod bench;
+mod config_vector;
 mod exactly_once;
 mod fifo_per_cpu;
+mod guarded_million;
 mod hardirq_inline;
 mod hotplug_drain;
+mod interrupt_coalesced;
+mod interrupt_dropped;
+mod interrupt_duplicated;
+mod interrupt_early;
+mod interrupt_late;
+mod kill_line;
+mod marks;
+mod same_decisions;
+mod sides;
 mod spurious_storm;
+mod stepped_release;
 mod switch_count;
 mod task_context;
 mod untagged_inline;
+mod volley;
 
 use std::collections::BTreeMap;
 
@@ -34,6 +47,18 @@ const IMPLEMENTATIONS: &[(&str, Test)] = &[
     ("hotplug-drain", hotplug_drain::run),
     ("switch-count", switch_count::run),
     ("spurious-storm", spurious_storm::run),
+    ("interrupt-early", interrupt_early::run),
+    ("interrupt-late", interrupt_late::run),
+    ("interrupt-dropped", interrupt_dropped::run),
+    ("interrupt-duplicated", interrupt_duplicated::run),
+    ("interrupt-coalesced", interrupt_coalesced::run),
+    ("stepped-release", stepped_release::run),
+    ("config-vector", config_vector::run),
+    ("volley", volley::run),
+    ("marks", marks::run),
+    ("same-decisions", same_decisions::run),
+    ("guarded-million", guarded_million::run),
+    ("kill-line", kill_line::run),
 ];
 
 /// Runs one test to its verdict.

@@ -29,7 +29,8 @@ pub(crate) struct RunArguments {
     #[arg(long, value_name = "NAME|PATH", default_value = "7.2+v4",
           add = completion::kernels())]
     pub(crate) kernel: String,
-    /// Run this test only; may be given again [default: all]
+    /// Run this test only; may be given again [default: all but the few that
+    /// 'irqstorm list' says are run by name only]
     #[arg(long = "test", value_name = "NAME", add = completion::tests())]
     pub(crate) tests: Vec<String>,
     /// Begin every test under this scenario, in place of the default storm;

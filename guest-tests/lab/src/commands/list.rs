@@ -20,7 +20,14 @@ pub(crate) fn run(arguments: &ListArguments) -> Result<Exit, Failure> {
         .collect();
     let tests: Vec<(String, String)> = TESTS
         .iter()
-        .map(|test| (test.name.to_owned(), test.claim.to_owned()))
+        .map(|test| {
+            let only = if test.by_name {
+                " (run by name only)"
+            } else {
+                ""
+            };
+            (test.name.to_owned(), format!("{}{only}", test.claim))
+        })
         .collect();
     let scenarios = repository
         .scenario_names()?

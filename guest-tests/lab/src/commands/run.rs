@@ -115,6 +115,7 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<Exit, Failure> {
         events: folder.join("events.ndjson"),
         record: folder.join("decisions.ndjson"),
         replay: plan.replay.clone(),
+        resizes: plan.qemu_version.wants_other_capacity(),
     };
     let script = commands_script(arguments, &plan, &machine, &options, &run_dir);
     folder.write("commands.txt", script.as_bytes())?;

@@ -21,6 +21,11 @@ pub(crate) struct Splat {
     pub(crate) lines: Vec<String>,
 }
 
+/// The two ends of one report (kernel/irq/spurious.c, __report_bad_irq() and
+/// note_interrupt()).
+const NOBODY_CARED: &str = "nobody cared";
+const DISABLING: &str = "Disabling IRQ #";
+
 /// How a complaint begins, at the start of the message.
 const STARTS: &[&str] = &[
     "BUG:",
@@ -41,8 +46,8 @@ const PARTS: &[(&str, &str)] = &[
     ("INFO: task", "blocked for more than"),
     ("NMI watchdog", "hard LOCKUP"),
     ("Watchdog", "hard LOCKUP"),
-    ("irq ", "nobody cared"),
-    ("Disabling IRQ #", ""),
+    ("irq ", NOBODY_CARED),
+    (DISABLING, ""),
     ("rcu:", "detected stalls"),
     ("rcu:", "self-detected stall"),
     ("rcu:", "detected expedited stalls"),
@@ -121,8 +126,13 @@ impl Watch {
     fn begin(&mut self, title: &str, text: String) {
         self.panicked |= title.starts_with("Kernel panic");
         // "WARNING" inside the report of a warning is no second one: lockdep's
-        // reports, for one, have several such lines.
-        let follows = self.open && self.splats.last().is_some_and(|last| last.lines.len() < 4);
+        // reports, for one, have several such lines. And an interrupt that
+        // nobody cared for is disabled at the end of the report that says so.
+        let last = self.splats.last().filter(|_| self.open);
+        let follows = last.is_some_and(|last| {
+            last.lines.len() < 4
+                || (title.starts_with(DISABLING) && last.title.contains(NOBODY_CARED))
+        });
         if follows || self.splats.len() >= MOST_SPLATS {
             return self.follow(text);
         }
@@ -251,6 +261,19 @@ mod tests {
         assert_eq!(watch.splats()[1].lines.len(), 3);
         assert_eq!(watch.running(), None);
         assert_eq!(watch.ended(), Some("two"));
+    }
+
+    #[test]
+    fn an_interrupt_that_nobody_cared_for_is_one_complaint() {
+        let stack = " call\n".repeat(20);
+        let text = format!(
+            "[ 1.0] irq 26: nobody cared (try booting with the \"irqpoll\" option)\n{stack}\
+             [ 1.1] Disabling IRQ #26\n"
+        );
+        let splats = watch(&text);
+        assert_eq!(splats.splats().len(), 1);
+        assert!(splats.splats()[0].lines.last().unwrap().contains("#26"));
+        assert_eq!(watch("[ 1.1] Disabling IRQ #26").splats().len(), 1);
     }
 
     #[test]

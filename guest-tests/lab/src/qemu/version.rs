@@ -15,6 +15,10 @@ pub(crate) const PACKAGE: &str = "qemu-system-x86";
 /// Debian 12.
 const OLDEST: Version = Version::new(7, 2);
 
+/// The oldest one seen to raise the interrupt of a disk's configuration
+/// whatever has changed in it; 7.2 compares the capacity first.
+const RAISES_WHEN_TOLD: Version = Version::new(10, 0);
+
 /// A release of QEMU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Version {
@@ -26,6 +30,12 @@ impl Version {
     /// A release by its numbers.
     pub(crate) const fn new(major: u32, minor: u32) -> Version {
         Version { major, minor }
+    }
+
+    /// Whether the interrupt of a disk's configuration comes only with another
+    /// capacity.
+    pub(crate) fn wants_other_capacity(self) -> bool {
+        self < RAISES_WHEN_TOLD
     }
 }
 
@@ -96,6 +106,14 @@ mod tests {
         }
         assert_eq!(parse("QEMU emulator version x"), None);
         assert_eq!(parse("GNU bash 5.2"), None);
+    }
+
+    #[test]
+    fn an_old_qemu_wants_to_see_the_disk_resized() {
+        assert!(OLDEST.wants_other_capacity());
+        assert!(Version::new(9, 2).wants_other_capacity());
+        assert!(!Version::new(10, 0).wants_other_capacity());
+        assert!(!Version::new(11, 1).wants_other_capacity());
     }
 
     #[test]

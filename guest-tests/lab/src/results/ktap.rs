@@ -41,6 +41,11 @@ pub(crate) fn case_lines(number: usize, case: &Case) -> String {
             device.requests, device.signalled, device.spurious
         ));
     }
+    if case.verdict == Verdict::Pass {
+        for splat in &case.splats {
+            diagnostic(format!("as required, the kernel said: {}", splat.title));
+        }
+    }
     let skipped = case.verdict == Verdict::Skip;
     for reason in case.reasons.iter().skip(usize::from(skipped)) {
         diagnostic(reason.clone());
@@ -95,6 +100,14 @@ mod tests {
         );
         assert!(text.contains("# task-context: tagged bios: 100\n"));
         assert!(text.contains("# exactly-once: 3 bios ended twice\n"));
+    }
+
+    #[test]
+    fn what_the_kernel_was_to_say_is_shown() {
+        let mut case = samples::case("x", Verdict::Pass);
+        case.splats = samples::record().cases[1].splats.clone();
+        let text = case_lines(1, &case);
+        assert!(text.contains("# x: as required, the kernel said: WARNING: x"));
     }
 
     #[test]

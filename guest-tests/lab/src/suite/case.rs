@@ -64,7 +64,7 @@ pub(super) fn run(bench: &mut Bench, test: &TestInfo, seed: u64) -> Result<Case,
         lagging = !bench.console().wait_for_end(test.name, CONSOLE_LAG);
     }
     let splats = bench.console().splats_of(Some(test.name));
-    let (verdict, mut reasons) = judge(&ending, &splats, lagging);
+    let (verdict, mut reasons) = judge(&ending, &splats, test.expects, lagging);
     reasons.extend(hang.as_ref().map(describe));
     let figures = match ending {
         Ending::Finished(finished) => finished.figures,

@@ -11,9 +11,18 @@ use crate::results::Record;
 /// Complaints named one by one in a verdict.
 const MOST_NAMED: usize = 3;
 
-/// The verdict of one test and its reasons.
-pub(super) fn judge(ending: &Ending, splats: &[Splat], lagging: bool) -> (Verdict, Vec<String>) {
+/// The verdict of one test and its reasons. What the test expects of the kernel
+/// has to be among the complaints, and is none itself.
+pub(super) fn judge(
+    ending: &Ending,
+    splats: &[Splat],
+    expects: Option<&str>,
+    lagging: bool,
+) -> (Verdict, Vec<String>) {
     let mut reasons = Vec::new();
+    let (as_expected, splats): (Vec<&Splat>, Vec<&Splat>) = splats
+        .iter()
+        .partition(|splat| expects.is_some_and(|expected| splat.title.contains(expected)));
     match ending {
         Ending::Finished(finished) => {
             if !finished.reason.is_empty() {
@@ -37,6 +46,9 @@ pub(super) fn judge(ending: &Ending, splats: &[Splat], lagging: bool) -> (Verdic
     }
     if lagging {
         reasons.push("the console never showed the test's end: what it said cannot be told".into());
+    }
+    if let Some(missing) = expects.filter(|_| as_expected.is_empty()) {
+        reasons.push(format!("the kernel never said \"{missing}\", as it was to"));
     }
     let named = splats.iter().take(MOST_NAMED);
     reasons.extend(named.map(|splat| format!("the kernel complained: {}", splat.title)));
@@ -108,37 +120,58 @@ mod tests {
     #[test]
     fn a_test_passes_only_on_a_quiet_console() {
         let pass = finished(Verdict::Pass, "");
-        assert_eq!(judge(&pass, &[], false).0, Verdict::Pass);
-        let (verdict, reasons) = judge(&pass, &[splat("WARNING: x")], false);
+        assert_eq!(judge(&pass, &[], None, false).0, Verdict::Pass);
+        let (verdict, reasons) = judge(&pass, &[splat("WARNING: x")], None, false);
         assert_eq!(verdict, Verdict::Fail);
         assert!(reasons[0].contains("WARNING: x"));
-        assert_eq!(judge(&pass, &[], true).0, Verdict::Fail);
+        assert_eq!(judge(&pass, &[], None, true).0, Verdict::Fail);
+    }
+
+    #[test]
+    fn an_expected_complaint_has_to_come_and_excuses_no_other() {
+        let pass = finished(Verdict::Pass, "");
+        let expected = splat("irq 26: nobody cared (try booting with ...)");
+        let other = splat("BUG: x");
+        let verdict = |splats: &[Splat]| judge(&pass, splats, Some("nobody cared"), false);
+        assert_eq!(verdict(std::slice::from_ref(&expected)).0, Verdict::Pass);
+        let (missing, reasons) = verdict(&[]);
+        assert_eq!(missing, Verdict::Fail);
+        assert!(reasons[0].contains("never said"), "{reasons:?}");
+        let (both, reasons) = verdict(&[expected, other]);
+        assert_eq!(both, Verdict::Fail);
+        assert_eq!(reasons, ["the kernel complained: BUG: x"]);
+        // Unasked for, it is a complaint like others.
+        let unasked = judge(&pass, &[splat("irq 26: nobody cared")], None, false);
+        assert_eq!(unasked.0, Verdict::Fail);
     }
 
     #[test]
     fn a_skip_keeps_its_reason_unless_the_kernel_complained() {
         let skip = finished(Verdict::Skip, "no flag");
         assert_eq!(
-            judge(&skip, &[], false),
+            judge(&skip, &[], None, false),
             (Verdict::Skip, vec!["no flag".into()])
         );
-        assert_eq!(judge(&skip, &[splat("BUG: x")], false).0, Verdict::Fail);
+        let complained = judge(&skip, &[splat("BUG: x")], None, false);
+        assert_eq!(complained.0, Verdict::Fail);
+        // What is not run need not bring its complaint.
+        assert_eq!(judge(&skip, &[], Some("x"), false).0, Verdict::Skip);
     }
 
     #[test]
     fn limit_and_loss_fail_with_their_reasons() {
-        let (verdict, reasons) = judge(&Ending::Limit(Duration::from_secs(9)), &[], false);
+        let (verdict, reasons) = judge(&Ending::Limit(Duration::from_secs(9)), &[], None, false);
         assert_eq!(
             (verdict, reasons[0].as_str()),
             (Verdict::Fail, "not finished within 9 s")
         );
-        let (verdict, reasons) = judge(&Ending::Lost("QEMU died".into()), &[], false);
+        let (verdict, reasons) = judge(&Ending::Lost("QEMU died".into()), &[], None, false);
         assert!(verdict == Verdict::Fail && reasons[0].contains("QEMU died"));
     }
 
     #[test]
     fn a_failure_is_never_without_a_reason() {
-        let (verdict, reasons) = judge(&finished(Verdict::Fail, ""), &[], false);
+        let (verdict, reasons) = judge(&finished(Verdict::Fail, ""), &[], None, false);
         assert!(verdict == Verdict::Fail && !reasons.is_empty());
     }
 
@@ -156,7 +189,7 @@ mod tests {
             figure(figures::UNTAGGED, 10.0),
             figure(figures::UNTAGGED_IN_HARDIRQ, 9.0),
         ];
-        let (verdict, reasons) = judge(&Ending::Finished(passed), &[], false);
+        let (verdict, reasons) = judge(&Ending::Finished(passed), &[], None, false);
         assert_eq!(verdict, Verdict::Fail);
         assert!(reasons[0].contains("only 9 of 10"), "{reasons:?}");
     }
