@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 //! A device's counters as OpenMetrics text
-//! (https://github.com/prometheus/OpenMetrics, specification 1.0).
+//! (<https://github.com/prometheus/OpenMetrics>, specification 1.0).
 
 use std::fmt::{self, Write};
 

@@ -19,7 +19,7 @@ pub(crate) const NOTE: Style = AnsiColor::Yellow.on_default();
 /// What was lost.
 pub(crate) const BAD: Style = AnsiColor::Red.on_default();
 
-/// A text in a style; [`line`] takes it off again where it is not wanted.
+/// A text in a style; [`line()`] takes it off again where it is not wanted.
 pub(crate) fn paint(style: Style, text: impl std::fmt::Display) -> String {
     format!("{style}{text}{style:#}")
 }

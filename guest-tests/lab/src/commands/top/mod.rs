@@ -62,7 +62,7 @@ pub(crate) fn run(arguments: &TopArguments) -> Result<Exit, Failure> {
     )
 }
 
-/// As https://no-color.org has it: set, and not to nothing.
+/// As <https://no-color.org> has it: set, and not to nothing.
 fn no_color() -> bool {
     std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
 }
