@@ -17,7 +17,7 @@ const ROUNDS: u32 = 20_000;
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("{:>10} {:>16} {:>16}", "held", "ns/timed", "ns/release");
     let mut first = None;
-    for held in [100, 10_000, 60_000] {
+    for held in [100, 10_000, 100_000] {
         let mut bench = Bench::new("latency = { fixed = '50us' }", 17)?;
         bench.ask(json!({"cmd": "hold"}));
         for queue in 1..17 {
