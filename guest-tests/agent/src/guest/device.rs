@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use irqstorm_core::control::{
     self, Answer, Command, Fire, FireReply, Hold, HoldReply, KnobReply, List, ListReply, MarkReply,
-    PhaseReply, ReleaseReply, Reply, ScenarioReply, Selection, StatusReply, StormReply,
-    VolleyReply, Wait,
+    PhaseReply, Pushed, ReleaseReply, Reply, ScenarioReply, Selection, StatusReply, StormReply,
+    Subscribe, SubscribeReply, VolleyReply, Wait,
 };
+use irqstorm_core::event::Event;
 use irqstorm_core::units::Nanos;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -23,6 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(15);
 pub(crate) struct Device {
     lines: Lines,
     last_id: u64,
+    pushed: Vec<Event>,
+    missed: u64,
 }
 
 impl Device {
@@ -32,6 +35,8 @@ impl Device {
         let mut device = Device {
             lines: Lines::new(port, control::MAX_LINE),
             last_id: 0,
+            pushed: Vec::new(),
+            missed: 0,
         };
         device.status()?;
         Ok(device)
@@ -52,10 +57,11 @@ impl Device {
         self.lines.write(&line, PATIENCE).map_err(failed)?;
         loop {
             let answer = self.lines.read(Some(patience)).map_err(failed)?;
-            // The greeting, and answers to whoever used the port before.
             let Ok(reply) = serde_json::from_str::<Reply>(&answer) else {
+                self.take_pushed(&answer);
                 continue;
             };
+            // Whoever used the port before asked for that.
             if reply.id != self.last_id {
                 continue;
             }
@@ -64,6 +70,36 @@ impl Device {
                     .map_err(|e| format!("understand the device's answer {answer}: {e}")),
                 Answer::Error(refusal) => Err(format!("the device refused {line}: {refusal}")),
             };
+        }
+    }
+
+    /// Keeps what the device sends by itself; the greeting is nothing of that.
+    fn take_pushed(&mut self, line: &str) {
+        match serde_json::from_str(line) {
+            Ok(Pushed::Event(event)) => self.pushed.push(event),
+            Ok(Pushed::Missed(count)) => self.missed += count,
+            Err(_) => {}
+        }
+    }
+
+    /// Has events of these kinds sent from now on, and of no other; none with
+    /// no kind. Those that came before are forgotten.
+    pub(crate) fn subscribe(&mut self, kinds: &[&str]) -> Result<(), String> {
+        let events = Some(kinds.iter().map(|&kind| kind.to_owned()).collect());
+        let _: SubscribeReply = self.ask(&Command::Subscribe(Subscribe { events }))?;
+        self.pushed.clear();
+        self.missed = 0;
+        Ok(())
+    }
+
+    /// The events that have come since the last look; an error if the device
+    /// had to leave some out. They may come after the answer to what caused
+    /// them.
+    pub(crate) fn events(&mut self) -> Result<Vec<Event>, String> {
+        self.status()?;
+        match std::mem::take(&mut self.missed) {
+            0 => Ok(std::mem::take(&mut self.pushed)),
+            missed => Err(format!("follow the device: it left {missed} events out")),
         }
     }
 
