@@ -13,8 +13,10 @@ use crate::cli::Memory;
 ///
 /// `panic=-1` with QEMU's `-no-reboot` ends QEMU on a panic;
 /// `printk.devkmsg=on` keeps the kernel from rate-limiting the agent's markers
-/// (kernel/printk/printk.c, devkmsg_write()).
-const COMMAND_LINE: &str = "console=ttyS0 panic=-1 printk.devkmsg=on";
+/// (kernel/printk/printk.c, devkmsg_write()); `no_timer_check` because an
+/// emulated timer on a busy host ticks too late for the check at boot, which
+/// then panics (arch/x86/kernel/apic/io_apic.c, timer_irq_works()).
+const COMMAND_LINE: &str = "console=ttyS0 panic=-1 printk.devkmsg=on no_timer_check";
 
 /// The sockets between QEMU and the rest.
 #[derive(Clone, Debug)]
