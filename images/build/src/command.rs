@@ -15,7 +15,8 @@ use crate::packages::HOST_PACKAGES;
 /// Lines of a log that an error shows.
 const TAIL_LINES: usize = 15;
 
-fn spawn_error(program: &str, source: io::Error) -> Error {
+/// The refusal to start a program, which may not be installed.
+pub(crate) fn spawn_error(program: &str, source: io::Error) -> Error {
     if source.kind() != io::ErrorKind::NotFound {
         return io_error("run", Path::new(program))(source);
     }

@@ -121,6 +121,9 @@ pub enum Error {
         /// What patch(1) said.
         output: String,
     },
+    /// Posted patches that make no kernel.
+    #[error(transparent)]
+    Posted(#[from] crate::patch::PatchError),
     /// Options that the configuration lost.
     #[error(
         "configure Linux {version}: {lost} did not survive 'make olddefconfig': a dependency is missing in the fragment"

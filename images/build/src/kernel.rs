@@ -133,7 +133,12 @@ fn find_built(images: &Images, spec: &KernelSpec) -> Result<Option<BuiltKernel>,
 
 fn product_of(images: &Images, spec: &KernelSpec, key: &str) -> PathBuf {
     let kernels = images.cache_dir.join("kernels");
-    kernels.join(format!("{}-{key}", spec.name))
+    // What posted patches are called is the user's, and may be anything.
+    let name = match spec.name.split_once(" + ") {
+        Some((base, _)) => format!("{base}+posted"),
+        None => spec.name.clone(),
+    };
+    kernels.join(format!("{name}-{key}"))
 }
 
 fn read_product(spec: &KernelSpec, key: String, product: &Path) -> Result<BuiltKernel, Error> {

@@ -15,6 +15,7 @@ mod initramfs;
 mod kconfig;
 mod kernel;
 mod packages;
+mod patch;
 mod probe;
 mod progress;
 mod source;
@@ -29,6 +30,7 @@ pub use error::Error;
 pub use initramfs::InitramfsFile;
 pub use kernel::{BuiltKernel, ModuleTree};
 pub use packages::{HOST_PACKAGES, HostPackage, is_present, missing};
+pub use patch::{PatchError, PatchSet, Patched};
 pub use probe::MODULE;
 pub use progress::{Progress, Silent};
 pub use source::{KERNEL_ORG, LOCAL_SOURCE};
@@ -80,6 +82,18 @@ impl Images {
         progress: &mut dyn Progress,
     ) -> Result<BuiltKernel, Error> {
         kernel::build(self, choice, progress)
+    }
+
+    /// A kernel by name with posted patches on it, to be built as any other. It
+    /// takes a moment if the kernel's source is there, and needs nothing of it
+    /// if the same has been done before.
+    pub fn patch(
+        &self,
+        choice: &KernelChoice,
+        patches: &PatchSet,
+        progress: &mut dyn Progress,
+    ) -> Result<Patched, Error> {
+        patch::patched(self, choice, patches, progress)
     }
 
     /// The probe whose sources are in `sources`, built against a kernel.

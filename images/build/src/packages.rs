@@ -26,6 +26,7 @@ pub const HOST_PACKAGES: &[HostPackage] = &[
     needs("bison", "bison"),
     needs("bc", "bc"),
     needs("patch", "patch"),
+    needs("diff", "diffutils"),
     needs("perl", "perl"),
     needs("xz", "xz-utils"),
     needs("tar", "tar"),

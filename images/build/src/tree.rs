@@ -17,7 +17,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -124,7 +124,12 @@ impl Tree {
         let mut touched = BTreeSet::new();
         for patch in patches {
             let text = fs::read(patch).map_err(io_error("read", patch))?;
-            for file in files_of(&String::from_utf8_lossy(&text)) {
+            let files = crate::patch::files_of(&text).map_err(|output| Error::Patch {
+                patch: patch.to_owned(),
+                version: self.version.clone(),
+                output,
+            })?;
+            for file in files {
                 if touched.insert(file.clone()) {
                     put(
                         &scratch.path().join(&file),
@@ -166,6 +171,14 @@ impl Tree {
         Ok(content)
     }
 
+    /// A file as it was before any patch, to be read alone: nothing is kept.
+    pub(crate) fn original(&self, file: &Path) -> Result<Option<Vec<u8>>, Error> {
+        match self.touched()?.contains(file) {
+            true => read_optional(&self.folder.join("pristine").join(file)),
+            false => read_optional(&self.source().join(file)),
+        }
+    }
+
     fn run_patch(&self, patch: &Path, folder: &Path) -> Result<(), Error> {
         let output = Command::new("patch")
             .args([
@@ -195,23 +208,6 @@ impl Tree {
             output: String::from_utf8_lossy(&output.stdout).into_owned(),
         })
     }
-}
-
-/// The files that a unified diff touches, without their first component. Names
-/// that lead out of the tree are left out: patch(1) refuses them as well.
-fn files_of(patch: &str) -> Vec<PathBuf> {
-    let names = patch.lines().filter_map(|line| {
-        let name = line
-            .strip_prefix("--- ")
-            .or_else(|| line.strip_prefix("+++ "))?;
-        let name = name.split('\t').next()?.trim();
-        let path: PathBuf = Path::new(name).components().skip(1).collect();
-        let inside = path
-            .components()
-            .all(|part| matches!(part, Component::Normal(_)));
-        (inside && !path.as_os_str().is_empty() && name != "/dev/null").then_some(path)
-    });
-    names.collect()
 }
 
 fn read_optional(path: &Path) -> Result<Option<Vec<u8>>, Error> {
@@ -354,10 +350,24 @@ mod tests {
 
     #[test]
     fn patches_cannot_name_files_outside() {
-        assert!(files_of("--- a/../../etc/passwd\n+++ /etc/../x\n").is_empty());
-        assert_eq!(
-            files_of("+++ b/block/bio.c\t2026\n"),
-            [PathBuf::from("block/bio.c")]
+        let folder = tempfile::tempdir().unwrap();
+        let tree = tree(folder.path());
+        let outside = patch(folder.path(), "a.patch", "../../bio.c", "two", "2");
+        let error = tree.switch_to(&[outside]).unwrap_err().to_string();
+        assert!(
+            error.contains("a.patch") && error.contains("lead out"),
+            "{error}"
         );
+    }
+
+    #[test]
+    fn lines_of_hunks_that_look_like_names_are_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let tree = tree(folder.path());
+        let path = folder.path().join("a.patch");
+        let text = "--- a/block/new.sql\n+++ b/block/new.sql\n@@ -0,0 +1 @@\n+++ b/block\n";
+        fs::write(&path, text).unwrap();
+        tree.switch_to(&[path]).unwrap();
+        assert_eq!(content(&tree, "new.sql"), "++ b/block\n");
     }
 }
