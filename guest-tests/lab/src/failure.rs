@@ -145,9 +145,9 @@ impl Failure {
             | Failure::BadArgument { .. }
             | Failure::Scenario(_)
             | Failure::Refused { .. }
-            | Failure::Images(Images::UnknownKernel { .. } | Images::NotAKernel { .. }) => {
-                Exit::Usage
-            }
+            | Failure::Images(
+                Images::UnknownKernel { .. } | Images::NotAKernel { .. } | Images::Posted(_),
+            ) => Exit::Usage,
             Failure::Interrupted => Exit::Interrupted,
             _ => Exit::LabFailed,
         }

@@ -20,6 +20,7 @@ mod figures;
 mod guest;
 mod interrupt;
 mod output;
+mod patched;
 mod process;
 mod progress;
 mod qemu;

@@ -116,6 +116,41 @@ fn a_scenarios_wrong_key_and_value_are_named_with_the_file() {
 }
 
 #[test]
+fn patches_that_are_none_are_refused_with_what_is_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("v4.mbox");
+    let name = file.display().to_string();
+    let names = "--- a/block/bio.c\n+++ b/block/bio.c\n";
+    let hunk = "@@ -1 +1 @@\n-one\n+two\n";
+    let mail = |n| format!("From x\nSubject: [PATCH {n}/3] x\n\n{names}{hunk}\n");
+    for (text, words) in [
+        (
+            format!("{names}@@ -1,2 +1,2 @@\n-one\n"),
+            ["v4.mbox", "line 4", "cut short"],
+        ),
+        (
+            names.replace("block", "..") + hunk,
+            ["v4.mbox", "a/../bio.c", "lead out"],
+        ),
+        (mail(1) + &mail(3), ["v4.mbox", "2/3", "missing"]),
+        ("> ".to_owned() + names, ["v4.mbox", "answer", "quote"]),
+    ] {
+        fs::write(&file, text).unwrap();
+        refused(&["run", "--kernel", "7.2", "--patch", &name], 2, &words);
+    }
+    refused(
+        &["run", "--patch", "nosuch.diff"],
+        2,
+        &["nosuch.diff", "No such file"],
+    );
+    refused(
+        &["run", "--patch", "-", "--patch", "-"],
+        2,
+        &["stdin", "once"],
+    );
+}
+
+#[test]
 fn a_kernel_that_is_none_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("bzImage");

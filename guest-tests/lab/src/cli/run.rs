@@ -14,6 +14,9 @@ Examples:
   irqstorm run --kernel 7.3                     another kernel by name
   irqstorm run --kernel ~/linux                 a built tree of yours
   irqstorm run --kernel ./bzImage               an image: tests that need the probe are skipped
+  irqstorm run --kernel 7.2 --patch v4.mbox     a series as posted, in its order
+  irqstorm run --kernel 7.3 --patch a.diff --patch b.diff
+  curl -s ADDRESS/raw | irqstorm run --kernel 7.2 --patch -
   irqstorm run --test exactly-once --seed 7     one test, with a seed to repeat
   irqstorm run --replay results/latest/decisions.ndjson
   irqstorm run --kernel 7.2+v4~never-defers --test task-context --expect-fail task-context
@@ -29,6 +32,11 @@ pub(crate) struct RunArguments {
     #[arg(long, value_name = "NAME|PATH", default_value = "7.2+v4",
           add = completion::kernels())]
     pub(crate) kernel: String,
+    /// Apply a patch as it was posted to a kernel by name, and build that: a
+    /// diff, a mail, a mailbox (.gz as well), or - for stdin; may be given
+    /// again, and their order is kept
+    #[arg(long = "patch", value_name = "FILE|MBOX|-", value_hint = clap::ValueHint::FilePath)]
+    pub(crate) patches: Vec<PathBuf>,
     /// Run this test only; may be given again [default: all but the few that
     /// 'irqstorm list' says are run by name only]
     #[arg(long = "test", value_name = "NAME", add = completion::tests())]

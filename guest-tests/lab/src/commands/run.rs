@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{SecondsFormat, Utc};
 use irqstorm_agent::catalogue::TestInfo;
-use irqstorm_images::KernelChoice;
+use irqstorm_images::{KernelChoice, PatchSet};
 
 use crate::artifacts::Artifacts;
 use crate::cli::RunArguments;
@@ -15,6 +15,7 @@ use crate::device::{self, Device, DeviceOptions};
 use crate::failure::{Exit, Failure};
 use crate::guest::Outputs;
 use crate::interrupt;
+use crate::patched;
 use crate::process::{shell_line, shell_word};
 use crate::progress::Stages;
 use crate::qemu::{self, Machine, Sockets};
@@ -33,6 +34,7 @@ struct Plan {
     repository: Repository,
     tests: Vec<&'static TestInfo>,
     kernel: KernelChoice,
+    patches: PatchSet,
     scenario: NamedScenario,
     seed: u64,
     replay: Option<PathBuf>,
@@ -46,6 +48,7 @@ impl Plan {
         let tests = suite::select(&arguments.tests)?;
         suite::check_expected(&arguments.expect_fail, &tests)?;
         let kernel = repository.images()?.resolve(&arguments.kernel)?;
+        let patches = PatchSet::read(&arguments.patches).map_err(irqstorm_images::Error::from)?;
         let name = arguments.scenario.as_deref().unwrap_or(DEFAULT_SCENARIO);
         let scenario = repository.scenario(name)?;
         // The command line before the scenario's own, before chance.
@@ -61,6 +64,7 @@ impl Plan {
             repository,
             tests,
             kernel,
+            patches,
             scenario,
             seed,
             replay,
@@ -91,7 +95,11 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<Exit, Failure> {
     interrupt::install()?;
     let mut stages = Stages::new();
     let images = plan.repository.images()?;
-    let artifacts = Artifacts::build(&plan.repository, &images, &plan.kernel, &mut stages)?;
+    let patched = patched::apply(&images, &plan.kernel, &plan.patches, &mut stages)?;
+    let kernel = patched
+        .as_ref()
+        .map_or(&plan.kernel, |patched| &patched.kernel);
+    let artifacts = Artifacts::build(&plan.repository, &images, kernel, &mut stages)?;
     stages.end();
     interrupt::check()?;
     if let Some(note) = &plan.accel.note {
@@ -104,6 +112,9 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<Exit, Failure> {
     }
 
     let folder = Folder::create(&arguments.results, &arguments.kernel)?;
+    if let Some(patched) = &patched {
+        patched::keep(patched, &folder)?;
+    }
     let run_dir = RunDir::create()?;
     let machine = machine_of(arguments, &plan, &artifacts, &run_dir);
     let options = DeviceOptions {
@@ -117,7 +128,7 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<Exit, Failure> {
         replay: plan.replay.clone(),
         resizes: plan.qemu_version.wants_other_capacity(),
     };
-    let script = commands_script(arguments, &plan, &machine, &options, &run_dir);
+    let script = commands_script(arguments, &plan, &machine, &options, &run_dir, &folder);
     folder.write("commands.txt", script.as_bytes())?;
     let device = Device::start(&options, &folder.join("device.log"))?;
     let outputs = Outputs {
@@ -246,6 +257,7 @@ fn commands_script(
     machine: &Machine,
     options: &DeviceOptions,
     run_dir: &RunDir,
+    results: &Folder,
 ) -> String {
     let mut by_hand = options.clone();
     // Not over what the run that this file belongs to left.
@@ -260,6 +272,7 @@ fn commands_script(
         "--kernel".into(),
         arguments.kernel.clone().into(),
     ];
+    again.extend(patched::arguments(&arguments.patches, results.path()));
     for test in &arguments.tests {
         again.extend(["--test".into(), test.into()]);
     }
