@@ -155,6 +155,8 @@ void probe_end_io(struct bio *bio)
 
 	this_cpu_inc(run->cpus->count.ended[slot->tagged]);
 	atomic64_inc(&run->ended);
+	/* Its link is its owner's by now, who might put it on a list or free it. */
+	bio->bi_next = NULL;
 	/* From here on the slot is its submitter's again. */
 	atomic_set_release(&slot->state, SLOT_FREE);
 	wake_up(&slot->submitter->wait);

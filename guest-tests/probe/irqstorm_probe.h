@@ -9,10 +9,12 @@
 #include <linux/ioctl.h>
 #include <linux/types.h>
 
-#define IRQSTORM_PROBE_ABI	1
+#define IRQSTORM_PROBE_ABI	2
 
 /* irqstorm_run.flags: writes carry a pattern of sector and seed, reads check it. */
 #define IRQSTORM_VERIFY		2U
+/* Each call that queues the deferral's work is counted, at some cost. */
+#define IRQSTORM_CALLS		4U
 
 /* What was counted. Pairs are for untagged and tagged bios. */
 struct irqstorm_summary {
@@ -47,6 +49,8 @@ struct irqstorm_summary {
 	__u64 latency_ns_sum;
 	__u64 latency_ns_max;
 	__u64 elapsed_ns;
+	/* With IRQSTORM_CALLS: calls that queue the work, pending or not. */
+	__u64 queue_calls;
 };
 
 /* A run: see the checks in run.c for the bounds. */
@@ -82,8 +86,64 @@ struct irqstorm_block {
 	__u32 ms;
 };
 
+/* Tagged bios of no device, for which a preemptible task calls bio_endio(). */
+struct irqstorm_endio {
+	__u32 cpu;
+	__u32 bios;
+	__u64 ended_in_call;
+	__u64 ended_elsewhere;
+	__u64 never_ended;
+	/* Works that the calls of bio_endio() queued, whosever. */
+	__u64 queue_calls;
+};
+
+/* irqstorm_window.what: an interrupt in the worker, which defers a second bio; */
+#define IRQSTORM_INTERRUPT_WORKER	0U
+/* the worker, in a caller that defers the second bio; */
+#define IRQSTORM_PREEMPT_CALLER		1U
+/* another CPU under a caller. Callers are preemptible, and RCU readers. */
+#define IRQSTORM_MOVE_CALLER		2U
+
+/* One instruction, and what comes in between there: see window.c. */
+struct irqstorm_window {
+	__u32 what;
+	__u32 cpu;
+	__u32 other_cpu;
+	/* From the function's begin; -EILSEQ if nothing there can be stopped at. */
+	__u32 offset;
+	__u32 timeout_ms;
+	/* Of the function; -ENOENT if there is none. */
+	__u32 size;
+	/* Whether the instruction was reached. */
+	__u32 hit;
+	__u32 deferred;
+	__u32 never_ended;
+	/* Bios ended by the worker of one CPU on another. */
+	__u32 elsewhere;
+};
+
+/* A SCHED_FIFO thread that runs and sleeps by turns; ends with busy_us 0. */
+struct irqstorm_hog {
+	__u32 cpu;
+	__u32 busy_us;
+	__u32 sleep_us;
+};
+
+/* Works that wait, more than the system's workqueue runs at a time on a CPU. */
+struct irqstorm_saturate {
+	__u32 cpu;
+	/* 0 lets all of them go. */
+	__u32 on;
+	__u32 queued;
+	__u32 running;
+};
+
 #define IRQSTORM_RUN	_IOWR('q', 1, struct irqstorm_run)
 #define IRQSTORM_INFO	_IOR('q', 2, struct irqstorm_info)
 #define IRQSTORM_BLOCK	_IOW('q', 3, struct irqstorm_block)
+#define IRQSTORM_ENDIO		_IOWR('q', 16, struct irqstorm_endio)
+#define IRQSTORM_WINDOW		_IOWR('q', 17, struct irqstorm_window)
+#define IRQSTORM_HOG		_IOW('q', 18, struct irqstorm_hog)
+#define IRQSTORM_SATURATE	_IOWR('q', 19, struct irqstorm_saturate)
 
 #endif

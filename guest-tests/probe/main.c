@@ -120,6 +120,61 @@ static long ioctl_block(void __user *user)
 	return block(&arg);
 }
 
+static long ioctl_endio(void __user *user)
+{
+	struct irqstorm_endio arg;
+	long err = -EBUSY;
+
+	if (copy_from_user(&arg, user, sizeof(arg)))
+		return -EFAULT;
+	if (mutex_trylock(&run_mutex)) {
+		err = probe_endio(&arg);
+		mutex_unlock(&run_mutex);
+	}
+	return copy_to_user(user, &arg, sizeof(arg)) ? -EFAULT : err;
+}
+
+static long ioctl_window(void __user *user)
+{
+	struct irqstorm_window arg;
+	long err = -EBUSY;
+
+	if (copy_from_user(&arg, user, sizeof(arg)))
+		return -EFAULT;
+	if (mutex_trylock(&run_mutex)) {
+		err = probe_window(&arg);
+		mutex_unlock(&run_mutex);
+	}
+	return copy_to_user(user, &arg, sizeof(arg)) ? -EFAULT : err;
+}
+
+/* Beside a run, as ioctl_block() is. */
+static long ioctl_hog(void __user *user)
+{
+	struct irqstorm_hog arg;
+	long err;
+
+	if (copy_from_user(&arg, user, sizeof(arg)))
+		return -EFAULT;
+	mutex_lock(&block_mutex);
+	err = probe_hog(&arg);
+	mutex_unlock(&block_mutex);
+	return err;
+}
+
+static long ioctl_saturate(void __user *user)
+{
+	struct irqstorm_saturate arg;
+	long err;
+
+	if (copy_from_user(&arg, user, sizeof(arg)))
+		return -EFAULT;
+	mutex_lock(&block_mutex);
+	err = probe_saturate(&arg);
+	mutex_unlock(&block_mutex);
+	return copy_to_user(user, &arg, sizeof(arg)) ? -EFAULT : err;
+}
+
 static long probe_ioctl(struct file *file, unsigned int command, unsigned long user)
 {
 	if (!capable(CAP_SYS_ADMIN))
@@ -131,6 +186,14 @@ static long probe_ioctl(struct file *file, unsigned int command, unsigned long u
 		return ioctl_info((void __user *)user);
 	case IRQSTORM_BLOCK:
 		return ioctl_block((void __user *)user);
+	case IRQSTORM_ENDIO:
+		return ioctl_endio((void __user *)user);
+	case IRQSTORM_WINDOW:
+		return ioctl_window((void __user *)user);
+	case IRQSTORM_HOG:
+		return ioctl_hog((void __user *)user);
+	case IRQSTORM_SATURATE:
+		return ioctl_saturate((void __user *)user);
 	default:
 		return -ENOTTY;
 	}
@@ -141,6 +204,7 @@ static int probe_release(struct inode *inode, struct file *file)
 {
 	mutex_lock(&block_mutex);
 	unblock();
+	probe_load_stop();
 	mutex_unlock(&block_mutex);
 	mutex_lock(&run_mutex);
 	probe_run_forget();

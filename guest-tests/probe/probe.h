@@ -13,6 +13,7 @@
 
 #include <linux/atomic.h>
 #include <linux/bio.h>
+#include <linux/completion.h>
 #include <linux/kref.h>
 #include <linux/percpu.h>
 #include <linux/wait.h>
@@ -108,5 +109,40 @@ bool probe_has_endio_trace(void);
 bool probe_has_work_trace(void);
 void probe_worker_name(char *buffer, size_t size);
 bool probe_in_deferral(bool deferred);
+work_func_t probe_deferral(void);
+
+/* calls.c */
+int probe_calls_start(void (*seen)(struct work_struct *work));
+void probe_calls_stop(void);
+
+/*
+ * loose.c. A bio of no device. Its end_io, wherever it runs, is the last that
+ * touches it; one that never ends is never freed, nor is the module.
+ */
+struct probe_loose {
+	struct bio bio;
+	struct completion ended;
+	struct task_struct *caller;
+	bool calling;
+	/* Written where it ends. */
+	bool in_call;
+	int cpu;
+	struct work_struct *work;
+};
+
+struct probe_loose *probe_loose_make(void);
+void probe_loose_endio(struct probe_loose *loose);
+bool probe_loose_wait(struct probe_loose *loose, unsigned int timeout_ms);
+void probe_loose_free(struct probe_loose *loose);
+int probe_on_cpu(unsigned int cpu, int (*fn)(void *data), void *data);
+int probe_endio(struct irqstorm_endio *arg);
+
+/* window.c */
+int probe_window(struct irqstorm_window *arg);
+
+/* load.c */
+int probe_hog(const struct irqstorm_hog *arg);
+int probe_saturate(struct irqstorm_saturate *arg);
+void probe_load_stop(void);
 
 #endif

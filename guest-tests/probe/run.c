@@ -81,7 +81,7 @@ static int check(struct irqstorm_run *arg)
 	if (arg->end_io_busy_ns > NSEC_PER_MSEC ||
 	    arg->end_io_sleep_us > USEC_PER_SEC || arg->pause_us > USEC_PER_SEC)
 		return -EINVAL;
-	if (arg->flags & ~IRQSTORM_VERIFY)
+	if (arg->flags & ~(IRQSTORM_VERIFY | IRQSTORM_CALLS))
 		return -EINVAL;
 #ifndef IRQSTORM_HAVE_FLAG
 	if (arg->tag_every)

@@ -70,6 +70,12 @@ static void on_queue_work(void *data, int req_cpu, struct pool_workqueue *pwq,
 		this_cpu_inc(traced->cpus->count.queue_work_calls);
 }
 
+static void on_queue_call(struct work_struct *work)
+{
+	if (work->func == READ_ONCE(deferral))
+		this_cpu_inc(traced->cpus->count.queue_calls);
+}
+
 static void on_execute_start(void *data, struct work_struct *work)
 {
 	if (work->func != READ_ONCE(deferral))
@@ -138,6 +144,12 @@ bool probe_in_deferral(bool deferred)
 	return true;
 }
 
+/* The function of the deferral's work; NULL as long as none has been seen. */
+work_func_t probe_deferral(void)
+{
+	return READ_ONCE(deferral);
+}
+
 void probe_worker_name(char *buffer, size_t size)
 {
 	work_func_t func = READ_ONCE(deferral);
@@ -174,13 +186,19 @@ int probe_trace_start(struct probe_run *run)
 		}
 		points[i].registered = true;
 	}
-	return 0;
+	if (!(run->arg.flags & IRQSTORM_CALLS))
+		return 0;
+	err = probe_calls_start(on_queue_call);
+	if (err)
+		probe_trace_stop();
+	return err;
 }
 
 void probe_trace_stop(void)
 {
 	int i;
 
+	probe_calls_stop();
 	for (i = 0; i < ARRAY_SIZE(points); i++) {
 		if (!points[i].registered)
 			continue;

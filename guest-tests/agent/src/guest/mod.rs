@@ -3,6 +3,7 @@
 
 pub(crate) mod boot;
 pub(crate) mod cpu;
+pub(crate) mod deferral;
 pub(crate) mod device;
 pub(crate) mod disk;
 pub(crate) mod kmsg;

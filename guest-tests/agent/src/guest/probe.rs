@@ -11,7 +11,7 @@ use rustix::ioctl::{self, Opcode, Setter, Updater, opcode};
 
 const DEVICE: &str = "/dev/irqstorm_probe";
 
-const ABI: u32 = 1;
+const ABI: u32 = 2;
 
 const RUN: Opcode = opcode::read_write::<Run>(b'q', 1);
 const INFO: Opcode = opcode::read::<Info>(b'q', 2);
@@ -19,6 +19,8 @@ const BLOCK: Opcode = opcode::write::<Block>(b'q', 3);
 
 /// Writes carry a pattern, reads check it.
 pub(crate) const VERIFY: u32 = 2;
+/// Calls that queue the deferral's work are counted, at some cost.
+pub(crate) const CALLS: u32 = 4;
 
 /// Index of untagged bios in the pairs of [`Summary`].
 pub(crate) const UNTAGGED: usize = 0;
@@ -50,7 +52,7 @@ pub(crate) struct Run {
     pub(crate) end_io_busy_ns: u32,
     /// Sleep in bi_end_io of tagged bios, in microseconds.
     pub(crate) end_io_sleep_us: u32,
-    /// [`VERIFY`], or 0.
+    /// [`VERIFY`] and [`CALLS`], or 0.
     pub(crate) flags: u32,
     /// Seed of the pattern.
     pub(crate) seed: u32,
@@ -93,6 +95,7 @@ pub(crate) struct Summary {
     pub(crate) latency_ns_sum: u64,
     pub(crate) latency_ns_max: u64,
     pub(crate) elapsed_ns: u64,
+    pub(crate) queue_calls: u64,
 }
 
 #[repr(C)]
@@ -184,6 +187,11 @@ impl ProbeDevice {
             sees_work: info.has_work_trace != 0,
         };
         Ok((ProbeDevice(Arc::new(file)), probe))
+    }
+
+    /// For the probe's other requests.
+    pub(super) fn file(&self) -> &File {
+        &self.0
     }
 
     /// Runs bios to their end, or until they make no progress.
