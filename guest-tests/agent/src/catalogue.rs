@@ -33,6 +33,31 @@ pub struct TestInfo {
     /// come and is what the test is about. The guest is good for no other test
     /// afterwards.
     pub expects: Option<&'static str>,
+    /// The kernels whose design does not keep the claim: there the test has to
+    /// fail.
+    pub by_design: &'static [ByDesign],
+}
+
+/// A kernel that breaks a claim by its design, not by a slip.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ByDesign {
+    /// Its name; what is built on it, `NAME~MUTANT` and `NAME:CONFIG`, breaks the
+    /// claim as well.
+    pub kernel: &'static str,
+    /// What of the design it is.
+    pub why: &'static str,
+}
+
+impl TestInfo {
+    /// Why the test has to fail on a kernel, by its name; `None` if it has not.
+    pub fn fails_by_design(&self, kernel: &str) -> Option<&'static str> {
+        let is_on = |base: &str| match kernel.strip_prefix(base) {
+            Some(rest) => rest.is_empty() || rest.starts_with(['~', ':']),
+            None => false,
+        };
+        let found = self.by_design.iter().find(|known| is_on(known.kernel));
+        found.map(|known| known.why)
+    }
 }
 
 /// What a test is that is always run, in a guest whose kernel has nothing to
@@ -44,6 +69,7 @@ const ALWAYS: TestInfo = TestInfo {
     limit_seconds: 120,
     by_name: false,
     expects: None,
+    by_design: &[],
 };
 
 /// Needs the disk alone.
@@ -229,6 +255,7 @@ pub const TESTS: &[TestInfo] = &[
         limit_seconds: 1200,
         by_name: true,
         expects: Some("nobody cared"),
+        ..ALWAYS
     },
 ];
 

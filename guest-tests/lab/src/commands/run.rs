@@ -218,9 +218,16 @@ fn conclude(arguments: &RunArguments, record: &Record, folder: &Folder) -> Resul
     }
     eprint!("\n{}", summary(record));
     eprintln!("results in {}", folder.path().display());
-    let exit = suite::exit_of(record, &arguments.expect_fail);
-    if !arguments.expect_fail.is_empty() {
-        let expected = arguments.expect_fail.join(", ");
+    let mut expected = arguments.expect_fail.clone();
+    for (test, why) in suite::failing_by_design(record) {
+        eprintln!("{test} has to fail on {}: {why}", record.kernel.name);
+        if !expected.iter().any(|name| name == test) {
+            expected.push(test.to_owned());
+        }
+    }
+    let exit = suite::exit_of(record, &expected);
+    if !expected.is_empty() {
+        let expected = expected.join(", ");
         match exit {
             Exit::Passed => eprintln!("as expected, precisely these failed: {expected}"),
             _ => eprintln!("expected to fail, these and no others: {expected}"),

@@ -15,7 +15,7 @@ use irqstorm_agent::catalogue::{TESTS, TestInfo, find};
 use irqstorm_agent::protocol::Verdict;
 
 pub(crate) use bench::Bench;
-pub(crate) use verdict::exit_of;
+pub(crate) use verdict::{exit_of, failing_by_design};
 
 use crate::failure::Failure;
 use crate::results::{Case, Record};

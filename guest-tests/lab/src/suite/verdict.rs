@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 //! From what was seen to a verdict, and from verdicts to the exit code.
 
+use irqstorm_agent::catalogue::find;
 use irqstorm_agent::protocol::{Finished, Verdict, figures};
 
 use super::case::Ending;
@@ -75,6 +76,20 @@ fn undriven(finished: &Finished) -> Option<String> {
             "only {in_hardirq:.0} of {untagged:.0} untagged bios ended in hardirq: the device did not drive what the test is about"
         )
     })
+}
+
+/// The tests of a run that had to fail, since its kernel breaks what they claim
+/// by design, with what of the design it is. Those that were skipped had not.
+pub(crate) fn failing_by_design(record: &Record) -> Vec<(&str, &'static str)> {
+    let run = record
+        .cases
+        .iter()
+        .filter(|case| case.verdict != Verdict::Skip);
+    run.filter_map(|case| {
+        let why = find(&case.name)?.fails_by_design(&record.kernel.name)?;
+        Some((case.name.as_str(), why))
+    })
+    .collect()
 }
 
 /// The exit code. With tests that are to fail, success is that precisely these
