@@ -257,6 +257,17 @@ pub const TESTS: &[TestInfo] = &[
         expects: Some("nobody cared"),
         ..ALWAYS
     },
+    TestInfo {
+        name: "inline-in-task",
+        claim: "a tagged bio that completes where it may sleep ends there, within bio_endio()",
+        needs: FLAG,
+        limit_seconds: 180,
+        by_design: &[ByDesign {
+            kernel: "7.3:no-preempt-count",
+            why: "without a preemption count it cannot know that a bio may end where it is",
+        }],
+        ..ALWAYS
+    },
 ];
 
 /// A test by its name.

@@ -10,6 +10,7 @@ mod fifo_per_cpu;
 mod guarded_million;
 mod hardirq_inline;
 mod hotplug_drain;
+mod inline_in_task;
 mod interrupt_coalesced;
 mod interrupt_dropped;
 mod interrupt_duplicated;
@@ -59,6 +60,7 @@ const IMPLEMENTATIONS: &[(&str, Test)] = &[
     ("same-decisions", same_decisions::run),
     ("guarded-million", guarded_million::run),
     ("kill-line", kill_line::run),
+    ("inline-in-task", inline_in_task::run),
 ];
 
 /// Runs one test to its verdict.
