@@ -268,6 +268,13 @@ pub const TESTS: &[TestInfo] = &[
         }],
         ..ALWAYS
     },
+    TestInfo {
+        name: "no-lost-wakeup",
+        claim: "no deferred bio waits for a wakeup that does not come, wherever its interrupt meets the worker",
+        needs: FLAG,
+        limit_seconds: 300,
+        ..ALWAYS
+    },
 ];
 
 /// A test by its name.

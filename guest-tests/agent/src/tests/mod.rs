@@ -18,10 +18,12 @@ mod interrupt_early;
 mod interrupt_late;
 mod kill_line;
 mod marks;
+mod no_lost_wakeup;
 mod same_decisions;
 mod sides;
 mod spurious_storm;
 mod stepped_release;
+mod sweep;
 mod switch_count;
 mod task_context;
 mod untagged_inline;
@@ -61,6 +63,7 @@ const IMPLEMENTATIONS: &[(&str, Test)] = &[
     ("guarded-million", guarded_million::run),
     ("kill-line", kill_line::run),
     ("inline-in-task", inline_in_task::run),
+    ("no-lost-wakeup", no_lost_wakeup::run),
 ];
 
 /// Runs one test to its verdict.
