@@ -275,6 +275,13 @@ pub const TESTS: &[TestInfo] = &[
         limit_seconds: 300,
         ..ALWAYS
     },
+    TestInfo {
+        name: "gives-way",
+        claim: "a worker that gives way to a SCHED_FIFO task comes back for the rest",
+        needs: FLAG,
+        limit_seconds: 240,
+        ..ALWAYS
+    },
 ];
 
 /// A test by its name.

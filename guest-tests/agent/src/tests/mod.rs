@@ -7,6 +7,7 @@ mod bench;
 mod config_vector;
 mod exactly_once;
 mod fifo_per_cpu;
+mod gives_way;
 mod guarded_million;
 mod hardirq_inline;
 mod hotplug_drain;
@@ -64,6 +65,7 @@ const IMPLEMENTATIONS: &[(&str, Test)] = &[
     ("kill-line", kill_line::run),
     ("inline-in-task", inline_in_task::run),
     ("no-lost-wakeup", no_lost_wakeup::run),
+    ("gives-way", gives_way::run),
 ];
 
 /// Runs one test to its verdict.
