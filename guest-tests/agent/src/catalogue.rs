@@ -282,6 +282,13 @@ pub const TESTS: &[TestInfo] = &[
         limit_seconds: 240,
         ..ALWAYS
     },
+    TestInfo {
+        name: "moved-caller",
+        claim: "a caller that is moved while it defers a bio has it ended by the worker of the bio's CPU, there",
+        needs: FLAG,
+        limit_seconds: 300,
+        ..ALWAYS
+    },
 ];
 
 /// A test by its name.

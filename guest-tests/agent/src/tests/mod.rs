@@ -19,6 +19,7 @@ mod interrupt_early;
 mod interrupt_late;
 mod kill_line;
 mod marks;
+mod moved_caller;
 mod no_lost_wakeup;
 mod same_decisions;
 mod sides;
@@ -66,6 +67,7 @@ const IMPLEMENTATIONS: &[(&str, Test)] = &[
     ("inline-in-task", inline_in_task::run),
     ("no-lost-wakeup", no_lost_wakeup::run),
     ("gives-way", gives_way::run),
+    ("moved-caller", moved_caller::run),
 ];
 
 /// Runs one test to its verdict.
