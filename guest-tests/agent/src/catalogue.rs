@@ -289,6 +289,27 @@ pub const TESTS: &[TestInfo] = &[
         limit_seconds: 300,
         ..ALWAYS
     },
+    TestInfo {
+        name: "failed-offline",
+        claim: "bios deferred while a CPU fails to go offline end, and later ones too",
+        needs: FLAG,
+        limit_seconds: 240,
+        by_design: &[
+            ByDesign {
+                kernel: "7.2+v4",
+                why: "while the CPU is on its way down the worker runs on another, where it takes that CPU's list",
+            },
+            ByDesign {
+                kernel: "7.2+was-empty",
+                why: "while the CPU is on its way down the worker runs on another, where it takes that CPU's list",
+            },
+            ByDesign {
+                kernel: "7.2+wq",
+                why: "while the CPU is on its way down the worker runs on another, where it takes that CPU's list",
+            },
+        ],
+        ..ALWAYS
+    },
 ];
 
 /// A test by its name.

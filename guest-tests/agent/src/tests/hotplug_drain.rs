@@ -149,7 +149,7 @@ fn at_the_edge(bench: &mut Bench, victim: u32) -> Result<(), Stop> {
     Ok(())
 }
 
-fn let_go(bench: &mut Bench) -> Result<(), Stop> {
+pub(super) fn let_go(bench: &mut Bench) -> Result<(), Stop> {
     bench.device()?.hold(false)?;
     bench.device()?.release_all()?;
     Ok(())
@@ -160,7 +160,7 @@ fn offline(victim: u32) -> Result<(), Stop> {
         .map_err(|e| Stop::Fail(format!("take CPU {victim} offline: {e}")))
 }
 
-fn wait_for_held(bench: &mut Bench, wanted: u64) -> Result<(), Stop> {
+pub(super) fn wait_for_held(bench: &mut Bench, wanted: u64) -> Result<(), Stop> {
     let deadline = Instant::now() + Duration::from_secs(20);
     loop {
         let held = bench.device()?.held()?;

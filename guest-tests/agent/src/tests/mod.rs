@@ -6,6 +6,7 @@ mod baseline_io;
 mod bench;
 mod config_vector;
 mod exactly_once;
+mod failed_offline;
 mod fifo_per_cpu;
 mod gives_way;
 mod guarded_million;
@@ -68,6 +69,7 @@ const IMPLEMENTATIONS: &[(&str, Test)] = &[
     ("no-lost-wakeup", no_lost_wakeup::run),
     ("gives-way", gives_way::run),
     ("moved-caller", moved_caller::run),
+    ("failed-offline", failed_offline::run),
 ];
 
 /// Runs one test to its verdict.
