@@ -310,6 +310,27 @@ pub const TESTS: &[TestInfo] = &[
         ],
         ..ALWAYS
     },
+    TestInfo {
+        name: "foreign-work",
+        claim: "works that wait for deferred bios, however many, do not keep them from ending",
+        needs: FLAG,
+        limit_seconds: 240,
+        by_design: &[
+            ByDesign {
+                kernel: "7.2+v4",
+                why: "its worker is on the system's workqueue, among the works that wait for it",
+            },
+            ByDesign {
+                kernel: "7.2+was-empty",
+                why: "its worker is on the system's workqueue, among the works that wait for it",
+            },
+            ByDesign {
+                kernel: "7.2+llist",
+                why: "its worker is on the system's workqueue, among the works that wait for it",
+            },
+        ],
+        ..ALWAYS
+    },
 ];
 
 /// A test by its name.

@@ -8,6 +8,7 @@ mod config_vector;
 mod exactly_once;
 mod failed_offline;
 mod fifo_per_cpu;
+mod foreign_work;
 mod gives_way;
 mod guarded_million;
 mod hardirq_inline;
@@ -70,6 +71,7 @@ const IMPLEMENTATIONS: &[(&str, Test)] = &[
     ("gives-way", gives_way::run),
     ("moved-caller", moved_caller::run),
     ("failed-offline", failed_offline::run),
+    ("foreign-work", foreign_work::run),
 ];
 
 /// Runs one test to its verdict.
