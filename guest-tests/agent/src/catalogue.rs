@@ -331,6 +331,23 @@ pub const TESTS: &[TestInfo] = &[
         ],
         ..ALWAYS
     },
+    TestInfo {
+        name: "queue-calls",
+        claim: "the worker is queued and run no more often than an interrupt finds nothing deferred",
+        needs: FLAG,
+        limit_seconds: 240,
+        by_design: &[
+            ByDesign {
+                kernel: "7.2+v4",
+                why: "it queues its worker for every bio",
+            },
+            ByDesign {
+                kernel: "7.2+wq",
+                why: "it queues its worker for every bio",
+            },
+        ],
+        ..ALWAYS
+    },
 ];
 
 /// A test by its name.
@@ -346,6 +363,17 @@ mod tests {
     fn every_name_is_there_once() {
         for test in TESTS {
             assert_eq!(find(test.name), Some(test));
+        }
+    }
+
+    #[test]
+    fn a_design_is_broken_in_all_that_is_built_on_it() {
+        let test = find("queue-calls").unwrap();
+        for kernel in ["7.2+v4", "7.2+v4~lifo", "7.2+v4:debug", "7.2+v4~lifo:rt"] {
+            assert!(test.fails_by_design(kernel).is_some(), "{kernel}");
+        }
+        for kernel in ["7.2+v44", "7.2", "7.3", "./7.2+v4/bzImage"] {
+            assert_eq!(test.fails_by_design(kernel), None, "{kernel}");
         }
     }
 }

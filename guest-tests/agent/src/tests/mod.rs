@@ -23,6 +23,7 @@ mod kill_line;
 mod marks;
 mod moved_caller;
 mod no_lost_wakeup;
+mod queue_calls;
 mod same_decisions;
 mod sides;
 mod spurious_storm;
@@ -72,6 +73,7 @@ const IMPLEMENTATIONS: &[(&str, Test)] = &[
     ("moved-caller", moved_caller::run),
     ("failed-offline", failed_offline::run),
     ("foreign-work", foreign_work::run),
+    ("queue-calls", queue_calls::run),
 ];
 
 /// Runs one test to its verdict.

@@ -255,4 +255,17 @@ mod tests {
         assert_eq!(exit_of(&record(&[]), &expected), Exit::TestsFailed);
         assert_eq!(exit_of(&record(&["a", "b"]), &expected), Exit::TestsFailed);
     }
+
+    #[test]
+    fn what_a_design_breaks_has_to_fail_unless_it_is_skipped() {
+        let mut run = record(&["queue-calls", "task-context"]);
+        assert_eq!(failing_by_design(&run), []);
+        run.kernel.name = "7.2+v4".into();
+        let found = failing_by_design(&run);
+        assert!(matches!(found[..], [("queue-calls", _)]), "{found:?}");
+        for case in &mut run.cases {
+            case.verdict = Verdict::Skip;
+        }
+        assert_eq!(failing_by_design(&run), []);
+    }
 }
