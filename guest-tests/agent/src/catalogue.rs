@@ -348,6 +348,13 @@ pub const TESTS: &[TestInfo] = &[
         ],
         ..ALWAYS
     },
+    TestInfo {
+        name: "no-starvation",
+        claim: "a CPU that defers more than it can end still runs its other tasks in time",
+        needs: FLAG,
+        limit_seconds: 240,
+        ..ALWAYS
+    },
 ];
 
 /// A test by its name.

@@ -23,6 +23,7 @@ mod kill_line;
 mod marks;
 mod moved_caller;
 mod no_lost_wakeup;
+mod no_starvation;
 mod queue_calls;
 mod same_decisions;
 mod sides;
@@ -74,6 +75,7 @@ const IMPLEMENTATIONS: &[(&str, Test)] = &[
     ("failed-offline", failed_offline::run),
     ("foreign-work", foreign_work::run),
     ("queue-calls", queue_calls::run),
+    ("no-starvation", no_starvation::run),
 ];
 
 /// Runs one test to its verdict.
