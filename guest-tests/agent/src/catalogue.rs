@@ -355,6 +355,17 @@ pub const TESTS: &[TestInfo] = &[
         limit_seconds: 240,
         ..ALWAYS
     },
+    TestInfo {
+        name: "alone-in-time",
+        claim: "a deferred bio that comes alone ends well within a jiffy",
+        needs: FLAG,
+        limit_seconds: 240,
+        by_design: &[ByDesign {
+            kernel: "7.2+llist",
+            why: "its worker comes a jiffy after it was asked for",
+        }],
+        ..ALWAYS
+    },
 ];
 
 /// A test by its name.

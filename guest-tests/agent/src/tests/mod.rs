@@ -2,6 +2,7 @@
 //! The tests, one file each. A test gets a [`Bench`], counts what it sees into
 //! it, and says that its claim holds by returning.
 
+mod alone_in_time;
 mod baseline_io;
 mod bench;
 mod config_vector;
@@ -76,6 +77,7 @@ const IMPLEMENTATIONS: &[(&str, Test)] = &[
     ("foreign-work", foreign_work::run),
     ("queue-calls", queue_calls::run),
     ("no-starvation", no_starvation::run),
+    ("alone-in-time", alone_in_time::run),
 ];
 
 /// Runs one test to its verdict.
