@@ -366,6 +366,13 @@ pub const TESTS: &[TestInfo] = &[
         }],
         ..ALWAYS
     },
+    TestInfo {
+        name: "whole-batches",
+        claim: "of many completions to an interrupt all end, in order",
+        needs: FLAG,
+        limit_seconds: 240,
+        ..ALWAYS
+    },
 ];
 
 /// A test by its name.

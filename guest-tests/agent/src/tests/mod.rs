@@ -35,6 +35,7 @@ mod switch_count;
 mod task_context;
 mod untagged_inline;
 mod volley;
+mod whole_batches;
 
 use std::collections::BTreeMap;
 
@@ -78,6 +79,7 @@ const IMPLEMENTATIONS: &[(&str, Test)] = &[
     ("queue-calls", queue_calls::run),
     ("no-starvation", no_starvation::run),
     ("alone-in-time", alone_in_time::run),
+    ("whole-batches", whole_batches::run),
 ];
 
 /// Runs one test to its verdict.
