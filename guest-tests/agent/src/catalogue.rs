@@ -2,6 +2,62 @@
 //! The tests by name: what each claims and needs. How each does it is in the
 //! agent's `tests/`, one file a test.
 
+use std::fmt;
+
+/// The machine that a test runs on. Tests of one shape share a guest, so that
+/// each shape boots once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Shape {
+    /// CPUs; the run's if `None`.
+    pub cpus: Option<u16>,
+    /// Queues of the disk; one for each CPU if `None`.
+    pub queues: Option<u16>,
+    /// CPUs that the kernel brings online at boot, and leaves the others to the
+    /// test; all of them if `None`.
+    pub online: Option<u16>,
+    /// Words for the kernel's command line, after the lab's own.
+    pub words: &'static [&'static str],
+}
+
+impl Shape {
+    /// The run's own: its CPUs, each with a queue.
+    pub const RUN: Shape = Shape {
+        cpus: None,
+        queues: None,
+        online: None,
+        words: &[],
+    };
+
+    /// CPUs, in a run with so many.
+    pub fn cpus(&self, run: u16) -> u16 {
+        self.cpus.unwrap_or(run)
+    }
+
+    /// Queues of the disk, in a run with so many CPUs.
+    pub fn queues(&self, run: u16) -> u16 {
+        self.queues.unwrap_or(self.cpus(run))
+    }
+}
+
+/// What sets it apart from the run's: "4 CPUs, 2 queues"; nothing for the
+/// run's.
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let counted = |count: Option<u16>, what: &str, tail: &str| {
+            let plural = if count == Some(1) { "" } else { "s" };
+            count.map(|count| format!("{count} {what}{plural}{tail}"))
+        };
+        let parts = [
+            counted(self.cpus, "CPU", ""),
+            counted(self.queues, "queue", ""),
+            counted(self.online, "CPU", " at boot"),
+        ];
+        let words = self.words.iter().map(|word| (*word).to_owned());
+        let parts: Vec<String> = parts.into_iter().flatten().chain(words).collect();
+        f.write_str(&parts.join(", "))
+    }
+}
+
 /// What a test needs to be run at all; without it, it is skipped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Needs {
@@ -13,6 +69,8 @@ pub struct Needs {
     pub cpus: u32,
     /// The control port: the test tells the device what to do.
     pub control: bool,
+    /// The machine, which the lab boots for it.
+    pub machine: Shape,
 }
 
 /// One test.
@@ -78,6 +136,7 @@ const DISK: Needs = Needs {
     flag: false,
     cpus: 1,
     control: false,
+    machine: Shape::RUN,
 };
 
 /// Needs the device under control.
@@ -92,9 +151,8 @@ const TWO_QUEUES: Needs = Needs { cpus: 2, ..CONTROL };
 /// Needs the probe and nothing of the kernel.
 const PROBE: Needs = Needs {
     probe: true,
-    flag: false,
     cpus: 2,
-    control: false,
+    ..DISK
 };
 
 /// Needs the flag, seen through the probe, with the device under control.
@@ -102,10 +160,11 @@ const FLAG: Needs = Needs {
     probe: true,
     flag: true,
     cpus: 2,
-    control: true,
+    ..CONTROL
 };
 
-/// Every test, in the order in which a run takes them.
+/// Every test, in the order in which a run takes them; those of one machine
+/// together.
 pub const TESTS: &[TestInfo] = &[
     TestInfo {
         name: "baseline-io",
@@ -399,6 +458,48 @@ mod tests {
         }
         for kernel in ["7.2+v44", "7.2", "7.3", "./7.2+v4/bzImage"] {
             assert_eq!(test.fails_by_design(kernel), None, "{kernel}");
+        }
+    }
+
+    #[test]
+    fn a_shape_takes_from_the_run_what_it_does_not_say() {
+        let one_queue = Shape {
+            queues: Some(1),
+            ..Shape::RUN
+        };
+        assert_eq!((one_queue.cpus(3), one_queue.queues(3)), (3, 1));
+        let four = Shape {
+            cpus: Some(4),
+            ..Shape::RUN
+        };
+        assert_eq!((four.cpus(3), four.queues(3)), (4, 4));
+    }
+
+    #[test]
+    fn a_shape_is_named_by_what_sets_it_apart() {
+        let shape = Shape {
+            cpus: Some(4),
+            queues: Some(1),
+            online: Some(1),
+            words: &["threadirqs"],
+        };
+        assert_eq!(
+            shape.to_string(),
+            "4 CPUs, 1 queue, 1 CPU at boot, threadirqs"
+        );
+        assert_eq!(Shape::RUN.to_string(), "");
+    }
+
+    #[test]
+    fn no_machine_lacks_what_its_test_needs() {
+        for test in TESTS {
+            let machine = test.needs.machine;
+            let at_boot = machine.online.or(machine.cpus).map(u32::from);
+            assert!(
+                at_boot.is_none_or(|cpus| cpus >= test.needs.cpus),
+                "{}",
+                test.name
+            );
         }
     }
 }

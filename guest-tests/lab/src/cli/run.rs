@@ -53,7 +53,8 @@ pub(crate) struct RunArguments {
     /// not in it is decided by the scenario, and counted
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub(crate) replay: Option<PathBuf>,
-    /// The guest's CPUs, each with a queue of its own
+    /// The guest's CPUs, each with a queue of its own; a test that asks for
+    /// another machine has it
     #[arg(long, value_name = "N", default_value_t = 2,
           value_parser = clap::value_parser!(u16).range(1..=64))]
     pub(crate) cpus: u16,

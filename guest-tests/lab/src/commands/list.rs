@@ -1,13 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 //! `irqstorm list`: what can be named to `irqstorm run`.
 
-use irqstorm_agent::catalogue::TESTS;
+use irqstorm_agent::catalogue::{Shape, TESTS, TestInfo};
 use serde_json::json;
 
 use crate::cli::ListArguments;
 use crate::failure::{Exit, Failure};
 use crate::repository::Repository;
 use crate::results::table;
+
+/// What a test settles, on what machine if not on the run's, and whether only
+/// its name has it run.
+fn describe(test: &TestInfo) -> String {
+    let mut text = test.claim.to_owned();
+    let machine = test.needs.machine;
+    if machine != Shape::RUN {
+        text.push_str(&format!(" [{machine}]"));
+    }
+    if test.by_name {
+        text.push_str(" (run by name only)");
+    }
+    text
+}
 
 /// Prints kernels, tests and scenarios.
 pub(crate) fn run(arguments: &ListArguments) -> Result<Exit, Failure> {
@@ -20,14 +34,7 @@ pub(crate) fn run(arguments: &ListArguments) -> Result<Exit, Failure> {
         .collect();
     let tests: Vec<(String, String)> = TESTS
         .iter()
-        .map(|test| {
-            let only = if test.by_name {
-                " (run by name only)"
-            } else {
-                ""
-            };
-            (test.name.to_owned(), format!("{}{only}", test.claim))
-        })
+        .map(|test| (test.name.to_owned(), describe(test)))
         .collect();
     let scenarios = repository
         .scenario_names()?

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use chrono::{SecondsFormat, Utc};
-use irqstorm_agent::catalogue::TestInfo;
+use irqstorm_agent::catalogue::{Shape, TestInfo};
 use irqstorm_images::{KernelChoice, PatchSet};
 
 use crate::artifacts::Artifacts;
@@ -121,7 +121,7 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<Exit, Failure> {
         program: artifacts.device.clone(),
         disk_socket: machine.sockets.disk.clone(),
         control_socket: machine.sockets.control.clone(),
-        queues: arguments.cpus,
+        queues: most_queues(&plan.tests, arguments.cpus),
         seed: plan.seed,
         events: folder.join("events.ndjson"),
         record: folder.join("decisions.ndjson"),
@@ -236,6 +236,13 @@ fn conclude(arguments: &RunArguments, record: &Record, folder: &Folder) -> Resul
     Ok(exit)
 }
 
+/// One device serves all machines: it has the queues of the largest.
+fn most_queues(tests: &[&'static TestInfo], cpus: u16) -> u16 {
+    let machines = suite::machines(tests);
+    let queues = machines.iter().map(|machine| machine.queues(cpus));
+    queues.max().unwrap_or(cpus)
+}
+
 fn machine_of(
     arguments: &RunArguments,
     plan: &Plan,
@@ -246,6 +253,10 @@ fn machine_of(
         kernel: artifacts.kernel.bzimage.clone(),
         initramfs: artifacts.initramfs.clone(),
         cpus: arguments.cpus,
+        shape: suite::machines(&plan.tests)
+            .first()
+            .copied()
+            .unwrap_or_default(),
         memory: arguments.memory,
         accel: plan.accel.accel,
         sockets: Sockets {
@@ -271,7 +282,10 @@ fn commands_script(
     by_hand.events = run_dir.join("events.ndjson");
     by_hand.record = run_dir.join("decisions.ndjson");
     let device = shell_line(&by_hand.program, &by_hand.arguments());
-    let qemu = shell_line(&arguments.qemu, &machine.arguments());
+    let guests: String = suite::machines(&plan.tests)
+        .into_iter()
+        .map(|shape| guest_script(arguments, machine, shape))
+        .collect();
     let folder = run_dir.path().display();
     let control = machine.sockets.control.display();
     let mut again = vec![
@@ -302,10 +316,23 @@ fn commands_script(
          until [ -S {control} ]; do sleep 0.1; done\n\n\
          # Its scenario, once the guest is up, from another terminal:\n\
          #   irqstorm ctl --socket {control} scenario {scenario}\n\n\
-         # The guest:\n{qemu}\n",
+         {guests}",
         scenario = plan.scenario.name,
         decisions = shell_word(options.record.as_os_str()),
     )
+}
+
+/// How to start the guest of one shape.
+fn guest_script(arguments: &RunArguments, machine: &Machine, shape: Shape) -> String {
+    let machine = Machine {
+        shape,
+        ..machine.clone()
+    };
+    let qemu = shell_line(&arguments.qemu, &machine.arguments());
+    match shape == Shape::RUN {
+        true => format!("# The guest:\n{qemu}\n"),
+        false => format!("# The guest for tests that ask for {shape}, instead:\n{qemu}\n"),
+    }
 }
 
 /// Leaves guest and device running until the user has seen enough.

@@ -4,6 +4,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use irqstorm_agent::catalogue::Shape;
 use irqstorm_agent::protocol::{CONTROL_PORT, REPORT_PORT};
 
 use super::Accel;
@@ -38,9 +39,12 @@ pub(crate) struct Machine {
     pub(crate) kernel: PathBuf,
     /// The initramfs.
     pub(crate) initramfs: PathBuf,
-    /// CPUs; each gets a queue of its own, which is what drives completions in
-    /// hardirq (blk-mq.c: nr_ctx == 1).
+    /// The run's CPUs; each gets a queue of its own, which is what drives
+    /// completions in hardirq (blk-mq.c: nr_ctx == 1), unless the shape says
+    /// otherwise.
     pub(crate) cpus: u16,
+    /// What the tests at hand want of it.
+    pub(crate) shape: Shape,
     /// Memory.
     pub(crate) memory: Memory,
     /// What runs its CPUs.
@@ -53,8 +57,8 @@ impl Machine {
     /// The arguments. The console is QEMU's stdin and stdout.
     pub(crate) fn arguments(&self) -> Vec<OsString> {
         let mut line = Line::default();
-        let Machine { cpus, memory, .. } = self;
-        let mib = memory.0;
+        let cpus = self.shape.cpus(self.cpus);
+        let mib = self.memory.0;
         line.flag("-nodefaults")
             .flag("-no-user-config")
             .flag("-no-reboot");
@@ -74,7 +78,7 @@ impl Machine {
         );
         line.option("-kernel", &self.kernel);
         line.option("-initrd", &self.initramfs);
-        line.option("-append", COMMAND_LINE);
+        line.option("-append", self.command_line());
         line.option("-chardev", "stdio,id=console,signal=off");
         line.option("-serial", "chardev:console");
         self.disk(&mut line);
@@ -82,11 +86,21 @@ impl Machine {
         line.0
     }
 
+    /// The kernel's command line.
+    fn command_line(&self) -> String {
+        let mut words = vec![COMMAND_LINE.to_owned()];
+        // Documentation/admin-guide/kernel-parameters.txt: of those that are
+        // there, so many are brought up.
+        words.extend(self.shape.online.map(|cpus| format!("maxcpus={cpus}")));
+        words.extend(self.shape.words.iter().map(|word| (*word).to_owned()));
+        words.join(" ")
+    }
+
     fn disk(&self, line: &mut Line) {
         let path = &self.sockets.disk;
         line.option("-chardev", socket("disk", path, false));
         // Vectors are left to QEMU: queues + 1, so that each queue has its own.
-        let queues = self.cpus;
+        let queues = self.shape.queues(self.cpus);
         line.option(
             "-device",
             format!("vhost-user-blk-pci,chardev=disk,num-queues={queues}"),
@@ -146,6 +160,7 @@ mod tests {
             kernel: "/k/bzImage".into(),
             initramfs: "/k/initramfs".into(),
             cpus,
+            shape: Shape::RUN,
             memory: Memory(512),
             accel,
             sockets: Sockets {
@@ -174,6 +189,21 @@ mod tests {
             "{line}"
         );
         assert!(!line.contains("vectors="), "{line}");
+    }
+
+    #[test]
+    fn a_shape_has_its_own_cpus_queues_and_words() {
+        let mut machine = machine(Accel::Tcg, 2);
+        machine.shape = Shape {
+            cpus: Some(4),
+            queues: Some(1),
+            online: Some(1),
+            words: &["threadirqs"],
+        };
+        let line = text(&machine);
+        assert!(line.contains("-smp cpus=4,maxcpus=4"), "{line}");
+        assert!(line.contains("num-queues=1 "), "{line}");
+        assert!(line.contains(" maxcpus=1 threadirqs "), "{line}");
     }
 
     #[test]

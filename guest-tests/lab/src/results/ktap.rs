@@ -26,6 +26,9 @@ pub(crate) fn case_lines(number: usize, case: &Case) -> String {
     let mut diagnostic = |line: String| {
         text.push_str(&format!("# {}: {}\n", case.name, one_line(&line)));
     };
+    if let Some(machine) = &case.machine {
+        diagnostic(format!("machine: {machine}"));
+    }
     for figure in &case.figures {
         let unit = if figure.unit.is_empty() { "" } else { " " };
         diagnostic(format!(
@@ -100,6 +103,13 @@ mod tests {
         );
         assert!(text.contains("# task-context: tagged bios: 100\n"));
         assert!(text.contains("# exactly-once: 3 bios ended twice\n"));
+    }
+
+    #[test]
+    fn a_machine_of_its_own_is_named() {
+        let mut case = samples::case("x", Verdict::Pass);
+        case.machine = Some("1 queue".into());
+        assert!(case_lines(1, &case).contains("# x: machine: 1 queue\n"));
     }
 
     #[test]

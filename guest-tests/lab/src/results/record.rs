@@ -29,7 +29,8 @@ pub(crate) struct Record {
     pub(crate) qemu: String,
     /// "kvm" or "tcg".
     pub(crate) accel: String,
-    /// The guest's CPUs, and the device's queues.
+    /// The guest's CPUs and the device's queues, where a test asks for no
+    /// others.
     pub(crate) cpus: u16,
     /// The guest's memory in MiB.
     pub(crate) memory_mib: u32,
@@ -78,6 +79,9 @@ pub(crate) struct Case {
     pub(crate) name: String,
     /// What it claims.
     pub(crate) claim: String,
+    /// What set its machine apart from the run's; `None` if nothing did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) machine: Option<String>,
     /// How it ended.
     pub(crate) verdict: Verdict,
     /// Why it failed or was skipped.
@@ -199,6 +203,7 @@ pub(crate) mod samples {
         Case {
             name: name.into(),
             claim: format!("{name} holds"),
+            machine: None,
             verdict,
             reasons: Vec::new(),
             seconds: 1.5,

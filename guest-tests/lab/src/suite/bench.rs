@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use irqstorm_agent::catalogue::Shape;
 use irqstorm_images::Progress;
 
 use crate::console::Console;
@@ -83,7 +84,9 @@ impl Bench {
     }
 
     fn boot(&mut self, limit: Duration) -> Result<(), Failure> {
-        let stage = format!("boot {}", self.kernel);
+        let shape = self.machine.shape.to_string();
+        let comma = if shape.is_empty() { "" } else { " on " };
+        let stage = format!("boot {}{comma}{shape}", self.kernel);
         self.stages.begin(&stage, None);
         // The storm of a test that failed would slow the boot.
         self.device.quiet()?;
@@ -100,12 +103,16 @@ impl Bench {
         Ok(())
     }
 
-    /// Sees to it that there is a guest to run a test in.
-    pub(crate) fn prepare_guest(&mut self) -> Result<(), Failure> {
-        if self.trusted && self.guest.is_some() {
+    /// Sees to it that there is a guest of this shape to run a test in.
+    pub(crate) fn prepare_guest(&mut self, shape: Shape) -> Result<(), Failure> {
+        let fits = self.trusted && self.machine.shape == shape;
+        if fits && self.guest.is_some() {
             return Ok(());
         }
-        self.guest = None;
+        if let Some(guest) = self.guest.take().filter(|_| self.trusted) {
+            guest.power_off();
+        }
+        self.machine.shape = shape;
         self.boot(BOOT_LIMIT)
     }
 

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use irqstorm_agent::catalogue::TestInfo;
+use irqstorm_agent::catalogue::{Shape, TestInfo};
 use irqstorm_agent::protocol::{Finished, ToAgent, ToLab, Verdict};
 use irqstorm_images::Progress;
 
@@ -43,7 +43,8 @@ pub(super) enum Ending {
 
 /// Runs one test.
 pub(super) fn run(bench: &mut Bench, test: &TestInfo, seed: u64) -> Result<Case, Failure> {
-    bench.prepare_guest()?;
+    let shape = test.needs.machine;
+    bench.prepare_guest(shape)?;
     bench.stages.begin(test.name, None);
     let begun = Instant::now();
     bench.device.quiet()?;
@@ -73,6 +74,7 @@ pub(super) fn run(bench: &mut Bench, test: &TestInfo, seed: u64) -> Result<Case,
     Ok(Case {
         name: test.name.to_owned(),
         claim: test.claim.to_owned(),
+        machine: (shape != Shape::RUN).then(|| shape.to_string()),
         verdict,
         reasons,
         seconds,

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 //! The tests, one after the other, each with a verdict.
 //!
-//! Tests share a guest as long as all is well. A guest in which a test failed
-//! is not trusted with the next one: it is ended then, and another one booted,
-//! so that one hang does not lose the rest.
+//! Tests that run on the same machine share a guest as long as all is well. A
+//! guest in which a test failed is not trusted with the next one: it is ended
+//! then, and another one booted, so that one hang does not lose the rest.
 
 mod bench;
 mod case;
@@ -11,7 +11,7 @@ mod verdict;
 
 use std::time::Instant;
 
-use irqstorm_agent::catalogue::{TESTS, TestInfo, find};
+use irqstorm_agent::catalogue::{Shape, TESTS, TestInfo, find};
 use irqstorm_agent::protocol::Verdict;
 
 pub(crate) use bench::Bench;
@@ -23,8 +23,9 @@ use crate::results::{Case, Record};
 /// The case that stands for all that the kernel said outside of the tests.
 pub(crate) const QUIET: &str = "quiet-console";
 
-/// The tests of these names, in the order of the catalogue; if none, all but
-/// those that are run by name only.
+/// The tests of these names; if none, all but those that are run by name only.
+/// They are in the order of the catalogue, but those of one machine together,
+/// so that it boots once.
 pub(crate) fn select(names: &[String]) -> Result<Vec<&'static TestInfo>, Failure> {
     for name in names {
         known(name)?;
@@ -33,7 +34,27 @@ pub(crate) fn select(names: &[String]) -> Result<Vec<&'static TestInfo>, Failure
         true => !test.by_name,
         false => names.iter().any(|name| name == test.name),
     };
-    Ok(TESTS.iter().filter(wanted).collect())
+    Ok(by_machine(TESTS.iter().filter(wanted).collect()))
+}
+
+/// Machines in the order of their first tests, each with all of its tests.
+fn by_machine(tests: Vec<&'static TestInfo>) -> Vec<&'static TestInfo> {
+    let first_of = |test: &TestInfo| {
+        let machine = test.needs.machine;
+        tests
+            .iter()
+            .position(|other| other.needs.machine == machine)
+    };
+    let mut grouped = tests.clone();
+    grouped.sort_by_key(|test| first_of(test));
+    grouped
+}
+
+/// The machines of some tests, each once.
+pub(crate) fn machines(tests: &[&'static TestInfo]) -> Vec<Shape> {
+    let mut machines: Vec<Shape> = tests.iter().map(|test| test.needs.machine).collect();
+    machines.dedup();
+    machines
 }
 
 /// The names of tests that are to fail, each of which must be run.
@@ -98,6 +119,7 @@ fn quiet_console(bench: &Bench) -> Case {
     Case {
         name: QUIET.to_owned(),
         claim: "the kernel complains of nothing while no test runs".to_owned(),
+        machine: None,
         verdict: match reasons.is_empty() {
             true => Verdict::Pass,
             false => Verdict::Fail,
@@ -126,6 +148,16 @@ mod tests {
         let selected = select(&names).unwrap();
         assert_eq!(selected.len(), 1);
         assert_eq!(selected[0].name, "task-context");
+    }
+
+    #[test]
+    fn each_machine_boots_once() {
+        let selected = select(&[]).unwrap();
+        let mut machines = machines(&selected);
+        assert_eq!(machines[0], Shape::RUN);
+        while let Some(machine) = machines.pop() {
+            assert!(!machines.contains(&machine), "{machine}");
+        }
     }
 
     #[test]

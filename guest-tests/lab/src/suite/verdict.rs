@@ -213,6 +213,7 @@ mod tests {
         let case = |name: &str, verdict| Case {
             name: name.into(),
             claim: String::new(),
+            machine: None,
             verdict,
             reasons: Vec::new(),
             seconds: 0.0,
