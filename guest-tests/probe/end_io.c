@@ -2,6 +2,7 @@
 /*
  * Where a bio ends: in which context, in which order, how often, and with what.
  */
+#include <linux/blkdev.h>
 #include <linux/delay.h>
 #include <linux/highmem.h>
 #include <linux/ktime.h>
@@ -70,10 +71,14 @@ static void count_context(struct probe_slot *slot, enum probe_context context)
 		break;
 	case PROBE_TASK:
 		this_cpu_inc(cpus->count.endio_task[class]);
+		if (slot->endio_atomic)
+			this_cpu_inc(cpus->count.endio_task_atomic[class]);
 		break;
 	case PROBE_NOWHERE:
 		break;
 	}
+	if (slot->endio_context != PROBE_NOWHERE && slot->endio_cpu != slot->submitter->cpu)
+		this_cpu_inc(cpus->count.endio_away[class]);
 	if (context == PROBE_HARDIRQ)
 		this_cpu_inc(cpus->count.end_hardirq[class]);
 	else if (context == PROBE_SOFTIRQ)
@@ -103,6 +108,18 @@ static void count_deferral(struct probe_slot *slot, u64 now)
 	if (latency > cpu->count.latency_ns_max)
 		cpu->count.latency_ns_max = latency;
 	put_cpu_ptr(run->cpus);
+}
+
+static int expected_errno(struct probe_slot *slot)
+{
+	struct irqstorm_run *arg = &slot->run->arg;
+	u64 piece = (slot->sector - arg->first_sector) / (arg->bytes / SECTOR_SIZE);
+
+	if (arg->io_error & BIT_ULL(piece % 64))
+		return -EIO;
+	if (arg->unsupported & BIT_ULL(piece % 64))
+		return -EOPNOTSUPP;
+	return 0;
 }
 
 static void sleep_in_end_io(struct probe_slot *slot)
@@ -138,12 +155,15 @@ void probe_end_io(struct bio *bio)
 	count_context(slot, context);
 	deferred = slot->endio_context != PROBE_NOWHERE && context == PROBE_TASK &&
 		   (slot->endio_context != PROBE_TASK || slot->endio_task != current);
-	if (deferred)
+	/* Of a chain, the last part to complete is what was deferred: not known. */
+	if (deferred && !run->arg.chain)
 		count_deferral(slot, ktime_get_ns());
 	if (probe_in_deferral(deferred)) {
 		this_cpu_inc(run->cpus->count.worker_bios);
 		this_cpu_inc(run->cpus->run_bios);
 	}
+	if (blk_status_to_errno(bio->bi_status) != expected_errno(slot))
+		this_cpu_inc(run->cpus->count.wrong_status);
 	if (bio->bi_status)
 		this_cpu_inc(run->cpus->count.errors[slot->tagged]);
 	else if (run->arg.op == 0 && (run->arg.flags & IRQSTORM_VERIFY))

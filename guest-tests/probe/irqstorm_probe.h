@@ -15,6 +15,8 @@
 #define IRQSTORM_VERIFY		2U
 /* Each call that queues the deferral's work is counted, at some cost. */
 #define IRQSTORM_CALLS		4U
+/* Children of chains are tagged. */
+#define IRQSTORM_TAG_CHILDREN	8U
 
 /* What was counted. Pairs are for untagged and tagged bios. */
 struct irqstorm_summary {
@@ -25,16 +27,28 @@ struct irqstorm_summary {
 	__u64 endio_hardirq[2];
 	__u64 endio_softirq[2];
 	__u64 endio_task[2];
+	/* Of endio_task: with irqs or softirqs off, or in an RCU reader. */
+	__u64 endio_task_atomic[2];
+	/* On another CPU than the submitter's. */
+	__u64 endio_away[2];
 	/* Where bi_end_io() ran; end_task is where it may sleep. */
 	__u64 end_hardirq[2];
 	__u64 end_softirq[2];
 	__u64 end_task_atomic[2];
 	__u64 end_task[2];
 	__u64 ended_again;
+	/* Bios of the run before this one that ended again after it was over. */
+	__u64 ended_late;
 	__u64 never_ended;
 	__u64 slept;
 	__u64 sleep_refused;
 	__u64 bad_sectors;
+	/* Bios that did not end with the error that the run said. */
+	__u64 wrong_status;
+	/* Children of chains: where their bio_endio() was called. */
+	__u64 children;
+	__u64 children_hardirq;
+	__u64 children_away;
 	/* Deferred bios that ended before an earlier one of their CPU. */
 	__u64 out_of_order;
 	/* Deferred bios that ended on another CPU. */
@@ -60,6 +74,12 @@ struct irqstorm_run {
 	__u64 first_sector;
 	__u64 span_sectors;
 	__u64 cpus;
+	/*
+	 * The span in pieces of a bio's size: those whose number modulo 64 is a
+	 * bit of these end with EIO and EOPNOTSUPP, the others without an error.
+	 */
+	__u64 io_error;
+	__u64 unsupported;
 	__u32 bytes;
 	__u32 depth;
 	__u32 op;
@@ -70,6 +90,9 @@ struct irqstorm_run {
 	__u32 seed;
 	__u32 timeout_ms;
 	__u32 pause_us;
+	/* Children chained to each bio, submitted before it from other CPUs. */
+	__u32 chain;
+	__u32 reserved;
 	struct irqstorm_summary summary;
 };
 

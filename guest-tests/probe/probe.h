@@ -49,6 +49,7 @@ struct probe_slot {
 	/* Written where bio_endio() is called. */
 	enum probe_context endio_context;
 	struct task_struct *endio_task;
+	bool endio_atomic;
 	int endio_cpu;
 	u64 endio_seq;
 	u64 endio_ns;
@@ -90,6 +91,7 @@ struct probe_run {
 };
 
 /* run.c */
+extern struct bio_set probe_children;
 int probe_run(struct irqstorm_run *arg);
 void probe_run_put(struct probe_run *run);
 void probe_run_forget(void);

@@ -3,6 +3,7 @@
  * A run: bios submitted from threads bound to their CPUs, waited for, counted.
  */
 #include <linux/blkdev.h>
+#include <linux/cpumask.h>
 #include <linux/delay.h>
 #include <linux/kthread.h>
 #include <linux/mm.h>
@@ -15,6 +16,7 @@
 #define MAX_BIOS	4000000ULL
 #define MAX_BYTES	65536U
 #define MAX_DEPTH	1024U
+#define MAX_CHAIN	16U
 #define MAX_TIMEOUT_MS	600000U
 /* All pages of a run together. */
 #define MAX_MEMORY	(256ULL << 20)
@@ -24,6 +26,9 @@
  * run is over finds its slot, instead of memory that is somebody else's.
  */
 static struct probe_run *kept;
+
+/* Children of chains come from here, and from nowhere else. */
+struct bio_set probe_children;
 
 /* Runs are freed here: the last bio may end where nothing can be freed. */
 static struct workqueue_struct *free_wq;
@@ -81,10 +86,15 @@ static int check(struct irqstorm_run *arg)
 	if (arg->end_io_busy_ns > NSEC_PER_MSEC ||
 	    arg->end_io_sleep_us > USEC_PER_SEC || arg->pause_us > USEC_PER_SEC)
 		return -EINVAL;
-	if (arg->flags & ~(IRQSTORM_VERIFY | IRQSTORM_CALLS))
+	if (arg->flags & ~(IRQSTORM_VERIFY | IRQSTORM_CALLS | IRQSTORM_TAG_CHILDREN) ||
+	    arg->reserved)
+		return -EINVAL;
+	/* Children are read into their parent's page. */
+	if (arg->chain > MAX_CHAIN ||
+	    (arg->chain && (arg->op || (arg->flags & IRQSTORM_VERIFY))))
 		return -EINVAL;
 #ifndef IRQSTORM_HAVE_FLAG
-	if (arg->tag_every)
+	if (arg->tag_every || (arg->flags & IRQSTORM_TAG_CHILDREN))
 		return -EOPNOTSUPP;
 #endif
 	return 0;
@@ -182,6 +192,36 @@ static struct probe_run *make_run(struct irqstorm_run *arg)
 	return run;
 }
 
+static int next_online(int cpu)
+{
+	cpu = cpumask_next(cpu, cpu_online_mask);
+	return cpu < nr_cpu_ids ? cpu : cpumask_first(cpu_online_mask);
+}
+
+/* Each from the next CPU, as far as it stays online; the caller's comes last. */
+static void submit_children(struct probe_run *run, struct probe_slot *slot, blk_opf_t opf)
+{
+	int cpu = slot->submitter->cpu;
+	unsigned int i;
+
+	for (i = 0; i < run->arg.chain; i++) {
+		struct bio *child;
+
+		child = bio_alloc_bioset(run->bdev, 1, opf, GFP_KERNEL, &probe_children);
+		child->bi_iter.bi_sector = slot->sector;
+		__bio_add_page(child, slot->page, run->arg.bytes, 0);
+#ifdef IRQSTORM_HAVE_FLAG
+		if (run->arg.flags & IRQSTORM_TAG_CHILDREN)
+			bio_set_flag(child, BIO_COMPLETE_IN_TASK);
+#endif
+		bio_chain(child, &slot->bio);
+		cpu = next_online(cpu);
+		set_cpus_allowed_ptr(current, cpumask_of(cpu));
+		submit_bio(child);
+	}
+	set_cpus_allowed_ptr(current, cpumask_of(slot->submitter->cpu));
+}
+
 static void submit(struct probe_run *run, struct probe_slot *slot, u64 number)
 {
 	u32 sectors = run->arg.bytes / SECTOR_SIZE;
@@ -209,6 +249,8 @@ static void submit(struct probe_run *run, struct probe_slot *slot, u64 number)
 	kref_get(&run->kref);
 	atomic_inc(&run->in_flight);
 	atomic_set_release(&slot->state, SLOT_IN_FLIGHT);
+	if (run->arg.chain)
+		submit_children(run, slot, opf);
 	submit_bio(bio);
 }
 
@@ -312,6 +354,16 @@ static void sum_up(struct probe_run *run, struct irqstorm_summary *sum)
 	sum->never_ended = atomic_read(&run->in_flight);
 }
 
+static u64 ended_again(struct probe_run *run)
+{
+	u64 sum = 0;
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		sum += per_cpu_ptr(run->cpus, cpu)->count.ended_again;
+	return sum;
+}
+
 int probe_run(struct irqstorm_run *arg)
 {
 	struct probe_run *run;
@@ -335,6 +387,10 @@ int probe_run(struct irqstorm_run *arg)
 		arg->summary.elapsed_ns = ktime_get_ns() - start;
 		probe_trace_stop();
 		sum_up(run, &arg->summary);
+		run->arg.summary = arg->summary;
+		if (kept)
+			arg->summary.ended_late =
+				ended_again(kept) - kept->arg.summary.ended_again;
 	}
 	swap(kept, run);
 	if (run)
@@ -352,11 +408,20 @@ void probe_run_forget(void)
 
 int probe_run_init(void)
 {
+	int err;
+
+	err = bioset_init(&probe_children, BIO_POOL_SIZE, 0, BIOSET_NEED_BVECS);
+	if (err)
+		return err;
 	free_wq = alloc_workqueue("irqstorm_probe", WQ_UNBOUND, 0);
-	return free_wq ? 0 : -ENOMEM;
+	if (free_wq)
+		return 0;
+	bioset_exit(&probe_children);
+	return -ENOMEM;
 }
 
 void probe_run_exit(void)
 {
 	destroy_workqueue(free_wq);
+	bioset_exit(&probe_children);
 }

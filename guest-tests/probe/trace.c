@@ -7,6 +7,7 @@
 #include <linux/blk-mq.h>
 #include <linux/kallsyms.h>
 #include <linux/ktime.h>
+#include <linux/rcupdate.h>
 #include <linux/sched.h>
 #include <linux/tracepoint.h>
 
@@ -31,16 +32,34 @@ enum probe_context probe_context(void)
 	return PROBE_TASK;
 }
 
+static void saw_child(struct bio *child)
+{
+	struct bio *parent = child->bi_private;
+	struct probe_slot *slot = container_of(parent, struct probe_slot, bio);
+	struct irqstorm_summary __percpu *count = &slot->run->cpus->count;
+
+	this_cpu_inc(count->children);
+	if (in_hardirq())
+		this_cpu_inc(count->children_hardirq);
+	if (slot->submitter->cpu != raw_smp_processor_id())
+		this_cpu_inc(count->children_away);
+}
+
 /* bio_endio() is called for this bio, here and now. */
 static void saw_endio(struct bio *bio)
 {
 	struct probe_slot *slot;
 
+	if (bio->bi_pool == &probe_children)
+		saw_child(bio);
 	if (bio->bi_end_io != probe_end_io)
 		return;
 	slot = container_of(bio, struct probe_slot, bio);
 	slot->endio_context = probe_context();
 	slot->endio_task = current;
+	/* Without the preemption count: a tracepoint's own may be in it. */
+	slot->endio_atomic = irqs_disabled() || softirq_count() ||
+			     rcu_preempt_depth() > 0;
 	slot->endio_ns = ktime_get_ns();
 	/* In hardirq, the context that counts, nothing comes in between. */
 	slot->endio_cpu = raw_smp_processor_id();

@@ -21,6 +21,8 @@ const BLOCK: Opcode = opcode::write::<Block>(b'q', 3);
 pub(crate) const VERIFY: u32 = 2;
 /// Calls that queue the deferral's work are counted, at some cost.
 pub(crate) const CALLS: u32 = 4;
+/// Children of chains are tagged.
+pub(crate) const TAG_CHILDREN: u32 = 8;
 
 /// Index of untagged bios in the pairs of [`Summary`].
 pub(crate) const UNTAGGED: usize = 0;
@@ -40,6 +42,10 @@ pub(crate) struct Run {
     pub(crate) span_sectors: u64,
     /// The CPUs that submit, as a mask; 0 for all.
     pub(crate) cpus: u64,
+    /// Of each 64 pieces of the area, of a bio's size, those that end with EIO.
+    pub(crate) io_error: u64,
+    /// Those that end with EOPNOTSUPP.
+    pub(crate) unsupported: u64,
     /// Bytes of each.
     pub(crate) bytes: u32,
     /// In flight for each submitter.
@@ -52,7 +58,7 @@ pub(crate) struct Run {
     pub(crate) end_io_busy_ns: u32,
     /// Sleep in bi_end_io of tagged bios, in microseconds.
     pub(crate) end_io_sleep_us: u32,
-    /// [`VERIFY`] and [`CALLS`], or 0.
+    /// [`VERIFY`], [`CALLS`] and [`TAG_CHILDREN`], or 0.
     pub(crate) flags: u32,
     /// Seed of the pattern.
     pub(crate) seed: u32,
@@ -60,6 +66,9 @@ pub(crate) struct Run {
     pub(crate) timeout_ms: u32,
     /// Pause between submissions, in microseconds.
     pub(crate) pause_us: u32,
+    /// Children chained to each bio, submitted before it from other CPUs.
+    pub(crate) chain: u32,
+    reserved: u32,
     /// What was counted.
     pub(crate) summary: Summary,
 }
@@ -75,15 +84,22 @@ pub(crate) struct Summary {
     pub(crate) endio_hardirq: [u64; 2],
     pub(crate) endio_softirq: [u64; 2],
     pub(crate) endio_task: [u64; 2],
+    pub(crate) endio_task_atomic: [u64; 2],
+    pub(crate) endio_away: [u64; 2],
     pub(crate) end_hardirq: [u64; 2],
     pub(crate) end_softirq: [u64; 2],
     pub(crate) end_task_atomic: [u64; 2],
     pub(crate) end_task: [u64; 2],
     pub(crate) ended_again: u64,
+    pub(crate) ended_late: u64,
     pub(crate) never_ended: u64,
     pub(crate) slept: u64,
     pub(crate) sleep_refused: u64,
     pub(crate) bad_sectors: u64,
+    pub(crate) wrong_status: u64,
+    pub(crate) children: u64,
+    pub(crate) children_hardirq: u64,
+    pub(crate) children_away: u64,
     pub(crate) out_of_order: u64,
     pub(crate) migrated: u64,
     pub(crate) queue_work_calls: u64,
@@ -142,6 +158,8 @@ impl Run {
             first_sector: 0,
             span_sectors: disk.sectors / 8 * 8,
             cpus: 0,
+            io_error: 0,
+            unsupported: 0,
             bytes: 4096,
             depth: 32,
             op: 0,
@@ -152,6 +170,8 @@ impl Run {
             seed: 0,
             timeout_ms: 20_000,
             pause_us: 0,
+            chain: 0,
+            reserved: 0,
             summary: Summary::default(),
         }
     }
