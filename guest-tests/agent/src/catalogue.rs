@@ -163,6 +163,26 @@ const FLAG: Needs = Needs {
     ..CONTROL
 };
 
+/// Kernels that take a task that may not sleep for one that may.
+const IN_TASK_GATE: &[ByDesign] = &[
+    ByDesign {
+        kernel: "7.2+v4",
+        why: "the gate is in_task(), which a task passes that may not sleep",
+    },
+    ByDesign {
+        kernel: "7.2+was-empty",
+        why: "the gate is in_task(), which a task passes that may not sleep",
+    },
+    ByDesign {
+        kernel: "7.2+llist",
+        why: "the gate is in_task(), which a task passes that may not sleep",
+    },
+    ByDesign {
+        kernel: "7.2+wq",
+        why: "the gate is in_task(), which a task passes that may not sleep",
+    },
+];
+
 /// Every test, in the order in which a run takes them; those of one machine
 /// together.
 pub const TESTS: &[TestInfo] = &[
@@ -429,6 +449,70 @@ pub const TESTS: &[TestInfo] = &[
         name: "whole-batches",
         claim: "of many completions to an interrupt all end, in order",
         needs: FLAG,
+        limit_seconds: 240,
+        ..ALWAYS
+    },
+    TestInfo {
+        name: "preempt-rt",
+        claim: "with PREEMPT_RT tagged bios end where they may sleep",
+        needs: FLAG,
+        limit_seconds: 240,
+        by_design: IN_TASK_GATE,
+        ..ALWAYS
+    },
+    TestInfo {
+        name: "softirq-context",
+        claim: "a tagged bio completed in softirq ends in preemptible task context",
+        needs: Needs {
+            machine: Shape {
+                queues: Some(1),
+                ..Shape::RUN
+            },
+            ..FLAG
+        },
+        limit_seconds: 240,
+        ..ALWAYS
+    },
+    TestInfo {
+        name: "ipi-context",
+        claim: "a tagged bio completed by IPI ends in task context, on that CPU",
+        needs: Needs {
+            machine: Shape {
+                cpus: Some(4),
+                queues: Some(2),
+                ..Shape::RUN
+            },
+            ..FLAG
+        },
+        limit_seconds: 300,
+        ..ALWAYS
+    },
+    TestInfo {
+        name: "forced-threading",
+        claim: "a tagged bio completed in a handler's task ends where it may sleep",
+        needs: Needs {
+            machine: Shape {
+                words: &["threadirqs"],
+                ..Shape::RUN
+            },
+            ..FLAG
+        },
+        limit_seconds: 240,
+        by_design: IN_TASK_GATE,
+        ..ALWAYS
+    },
+    TestInfo {
+        name: "late-cpus",
+        claim: "CPUs that come online after boot defer and end bios as others do",
+        needs: Needs {
+            cpus: 1,
+            machine: Shape {
+                cpus: Some(3),
+                online: Some(1),
+                ..Shape::RUN
+            },
+            ..FLAG
+        },
         limit_seconds: 240,
         ..ALWAYS
     },

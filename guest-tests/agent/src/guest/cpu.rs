@@ -33,6 +33,22 @@ pub(crate) fn can_go_offline(cpu: u32) -> bool {
     fs::exists(format!("/sys/devices/system/cpu/cpu{cpu}/online")).unwrap_or(false)
 }
 
+/// The CPUs that are there and not online.
+pub(crate) fn offline() -> Vec<u32> {
+    let is_off = |cpu: &u32| {
+        let path = format!("/sys/devices/system/cpu/cpu{cpu}/online");
+        fs::read_to_string(path).is_ok_and(|state| state.trim() == "0")
+    };
+    // As many as the probe's masks have.
+    (0..64).filter(is_off).collect()
+}
+
+/// Whether the kernel has its interrupts handled by tasks (PREEMPT_RT).
+pub(crate) fn kernel_is_rt() -> bool {
+    let version = fs::read_to_string("/proc/version").unwrap_or_default();
+    version.contains("PREEMPT_RT")
+}
+
 /// Whether the thread that takes a CPU down, `cpuhp/N`, is in a function of the
 /// kernel just now.
 pub(crate) fn waits_in(cpu: u32, function: &str) -> bool {

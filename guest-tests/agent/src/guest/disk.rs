@@ -32,12 +32,30 @@ pub(crate) fn find() -> Option<Disk> {
     })
 }
 
-/// Sets the disk up for completions in hardirq: no scheduler in between, no
-/// detour over another CPU's IPI.
-pub(crate) fn prepare(disk: &Disk) -> io::Result<()> {
+/// Where the completion of a request goes that another CPU submitted than the
+/// one that is interrupted: the disk's rq_affinity
+/// (Documentation/ABI/stable/sysfs-block).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Affinity {
+    /// It stays.
+    Interrupted,
+    /// To the submitter's if they share no cache: the default.
+    Group,
+    /// To the submitter's, by IPI.
+    Submitter,
+}
+
+/// Sets the disk up: no scheduler in between, and completions where they are
+/// to go.
+pub(crate) fn prepare(disk: &Disk, affinity: Affinity) -> io::Result<()> {
     let queue = sys(&disk.name).join("queue");
+    let rq_affinity = match affinity {
+        Affinity::Interrupted => "0",
+        Affinity::Group => "1",
+        Affinity::Submitter => "2",
+    };
     fs::write(queue.join("scheduler"), "none")?;
-    fs::write(queue.join("rq_affinity"), "1")
+    fs::write(queue.join("rq_affinity"), rq_affinity)
 }
 
 /// The disk for direct I/O.

@@ -9,8 +9,9 @@ use irqstorm_agent::interrupts::Interrupts;
 use irqstorm_agent::protocol::{Disk, Figure, Hello, ToLab, figures};
 use irqstorm_core::control::StatusReply;
 
+use crate::guest::cpu;
 use crate::guest::device::Device;
-use crate::guest::disk;
+use crate::guest::disk::{self, Affinity};
 use crate::guest::probe::{ProbeDevice, Run, RunResult, Summary, TAGGED, UNTAGGED};
 use crate::guest::serve::Reporter;
 
@@ -208,7 +209,16 @@ impl Bench {
                 disk.name, disk.queues, self.hello.cpus
             ));
         }
-        disk::prepare(&disk).map_err(|e| format!("set up {}: {e}", disk.name))?;
+        if cpu::kernel_is_rt() {
+            return skip("PREEMPT_RT handles interrupts in tasks: no completion comes in hardirq");
+        }
+        self.prepare(Affinity::Group)
+    }
+
+    /// Sets the disk up, whatever context that gives.
+    pub(crate) fn prepare(&mut self, affinity: Affinity) -> Result<Disk, Stop> {
+        let disk = self.disk()?;
+        disk::prepare(&disk, affinity).map_err(|e| format!("set up {}: {e}", disk.name))?;
         self.learn_deferral(&disk)?;
         Ok(disk)
     }

@@ -6,9 +6,11 @@ mod alone_in_time;
 mod baseline_io;
 mod bench;
 mod config_vector;
+mod contexts;
 mod exactly_once;
 mod failed_offline;
 mod fifo_per_cpu;
+mod forced_threading;
 mod foreign_work;
 mod gives_way;
 mod guarded_million;
@@ -20,14 +22,18 @@ mod interrupt_dropped;
 mod interrupt_duplicated;
 mod interrupt_early;
 mod interrupt_late;
+mod ipi_context;
 mod kill_line;
+mod late_cpus;
 mod marks;
 mod moved_caller;
 mod no_lost_wakeup;
 mod no_starvation;
+mod preempt_rt;
 mod queue_calls;
 mod same_decisions;
 mod sides;
+mod softirq_context;
 mod spurious_storm;
 mod stepped_release;
 mod sweep;
@@ -80,6 +86,11 @@ const IMPLEMENTATIONS: &[(&str, Test)] = &[
     ("no-starvation", no_starvation::run),
     ("alone-in-time", alone_in_time::run),
     ("whole-batches", whole_batches::run),
+    ("preempt-rt", preempt_rt::run),
+    ("softirq-context", softirq_context::run),
+    ("ipi-context", ipi_context::run),
+    ("forced-threading", forced_threading::run),
+    ("late-cpus", late_cpus::run),
 ];
 
 /// Runs one test to its verdict.
