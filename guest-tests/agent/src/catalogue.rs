@@ -453,6 +453,34 @@ pub const TESTS: &[TestInfo] = &[
         ..ALWAYS
     },
     TestInfo {
+        name: "chains",
+        claim: "of a chain the parent's tag counts, once, and a child's does not",
+        needs: FLAG,
+        limit_seconds: 240,
+        ..ALWAYS
+    },
+    TestInfo {
+        name: "stacked",
+        claim: "under a stacked device the original keeps its tag and its turn",
+        needs: FLAG,
+        limit_seconds: 240,
+        ..ALWAYS
+    },
+    TestInfo {
+        name: "exact-status",
+        claim: "of a batch with failed bios each ends with its own error",
+        needs: FLAG,
+        limit_seconds: 240,
+        ..ALWAYS
+    },
+    TestInfo {
+        name: "owner-gone",
+        claim: "no bio ends again after its owner is gone, and a freeze does not hang",
+        needs: FLAG,
+        limit_seconds: 240,
+        ..ALWAYS
+    },
+    TestInfo {
         name: "preempt-rt",
         claim: "with PREEMPT_RT tagged bios end where they may sleep",
         needs: FLAG,

@@ -6,6 +6,7 @@ pub(crate) mod cpu;
 pub(crate) mod deferral;
 pub(crate) mod device;
 pub(crate) mod disk;
+pub(crate) mod dm;
 pub(crate) mod kmsg;
 pub(crate) mod ports;
 pub(crate) mod probe;

@@ -5,8 +5,10 @@
 mod alone_in_time;
 mod baseline_io;
 mod bench;
+mod chains;
 mod config_vector;
 mod contexts;
+mod exact_status;
 mod exactly_once;
 mod failed_offline;
 mod fifo_per_cpu;
@@ -29,12 +31,14 @@ mod marks;
 mod moved_caller;
 mod no_lost_wakeup;
 mod no_starvation;
+mod owner_gone;
 mod preempt_rt;
 mod queue_calls;
 mod same_decisions;
 mod sides;
 mod softirq_context;
 mod spurious_storm;
+mod stacked;
 mod stepped_release;
 mod sweep;
 mod switch_count;
@@ -86,6 +90,10 @@ const IMPLEMENTATIONS: &[(&str, Test)] = &[
     ("no-starvation", no_starvation::run),
     ("alone-in-time", alone_in_time::run),
     ("whole-batches", whole_batches::run),
+    ("chains", chains::run),
+    ("stacked", stacked::run),
+    ("exact-status", exact_status::run),
+    ("owner-gone", owner_gone::run),
     ("preempt-rt", preempt_rt::run),
     ("softirq-context", softirq_context::run),
     ("ipi-context", ipi_context::run),
