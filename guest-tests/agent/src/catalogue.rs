@@ -481,6 +481,13 @@ pub const TESTS: &[TestInfo] = &[
         ..ALWAYS
     },
     TestInfo {
+        name: "unplug",
+        claim: "a disk that goes waits for what it owes, fails the rest, and comes back",
+        needs: FLAG,
+        limit_seconds: 240,
+        ..ALWAYS
+    },
+    TestInfo {
         name: "preempt-rt",
         claim: "with PREEMPT_RT tagged bios end where they may sleep",
         needs: FLAG,

@@ -43,6 +43,7 @@ mod stepped_release;
 mod sweep;
 mod switch_count;
 mod task_context;
+mod unplug;
 mod untagged_inline;
 mod volley;
 mod whole_batches;
@@ -94,6 +95,7 @@ const IMPLEMENTATIONS: &[(&str, Test)] = &[
     ("stacked", stacked::run),
     ("exact-status", exact_status::run),
     ("owner-gone", owner_gone::run),
+    ("unplug", unplug::run),
     ("preempt-rt", preempt_rt::run),
     ("softirq-context", softirq_context::run),
     ("ipi-context", ipi_context::run),

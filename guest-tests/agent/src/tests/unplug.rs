@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+//! Row 28: the disk goes while bios are written to it and the device holds half
+//! of them. Taking it away waits for what the device has; what is submitted
+//! from then on ends with an error; nothing hangs, and a disk that comes back
+//! works.
+//!
+//! The driver is unbound, which is as far as a guest can unplug its disk.
+
+use std::fs;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::bench::tagged_in_task;
+use super::hotplug_drain::wait_for_held;
+use super::{Bench, Stop, fail, skip};
+use crate::guest::disk::{self, Affinity};
+use crate::guest::probe::{Run, RunResult, TAGGED};
+use irqstorm_agent::protocol::{Disk, figures};
+
+/// More than can be in flight when the disk goes.
+const BIOS: u64 = 2_000;
+
+/// Held when the disk goes, at least.
+const HELD: u64 = 8;
+
+const HOLD_HALF: &str = "\
+[[rule]]
+every = 2
+hold = true
+";
+
+const DRIVER: &str = "/sys/bus/virtio/drivers/virtio_blk";
+
+/// Where del_gendisk() waits for the disk's last requests.
+const WAITS_IN: &str = "blk_mq_freeze_queue_wait";
+
+/// A machine under emulation gets anywhere within this.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+pub(super) fn run(bench: &mut Bench) -> Result<(), Stop> {
+    let disk = bench.prepare_hardirq()?;
+    let device = virtio_device(&disk)?;
+    bench.scenario(HOLD_HALF)?;
+    let result = unplug_under_writers(bench, &disk, &device)?;
+    let summary = result.summary;
+    bench.figure(figures::TAGGED, summary.ended[TAGGED]);
+    bench.figure(figures::TAGGED_IN_TASK, summary.end_task[TAGGED]);
+    bench.figure("bios that ended with an error", summary.errors[TAGGED]);
+    if result.timed_out || summary.never_ended + summary.ended_again > 0 {
+        return fail(format!(
+            "{} of {BIOS} bios never ended, {} ended more than once",
+            summary.never_ended, summary.ended_again
+        ));
+    }
+    if summary.errors[TAGGED] == 0 {
+        return fail("no bio ended with an error although the disk was gone");
+    }
+    tagged_in_task(&summary)?;
+    come_back(bench, &disk, &device)
+}
+
+/// Takes the disk away with bios held, and lets them go when it waits for them.
+fn unplug_under_writers(bench: &mut Bench, disk: &Disk, device: &str) -> Result<RunResult, Stop> {
+    let probe = bench.probe()?;
+    let mut run = Run::new(disk, BIOS);
+    run.tag_every = 1;
+    run.op = 1;
+    run.depth = 16;
+    let writer = thread::spawn(move || probe.run(&mut run));
+    let held = wait_for_held(bench, HELD);
+    let begun = Instant::now();
+    let unbinding = {
+        let device = device.to_owned();
+        thread::spawn(move || fs::write(Path::new(DRIVER).join("unbind"), device))
+    };
+    let deadline = Instant::now() + PATIENCE;
+    let mut waited = false;
+    while !waited && !unbinding.is_finished() && Instant::now() < deadline {
+        waited = a_thread_waits_in(WAITS_IN);
+        thread::sleep(Duration::from_millis(5));
+    }
+    // Whatever came of it, all is let go.
+    bench.scenario("")?;
+    bench.device()?.release_all()?;
+    let (Ok(unbound), Ok(result)) = (unbinding.join(), writer.join()) else {
+        return fail("a thread of the test panicked");
+    };
+    let teardown = begun.elapsed();
+    held?;
+    unbound.map_err(|e| format!("unbind {device}: {e}"))?;
+    bench.measure(
+        "until the disk was gone",
+        teardown.as_secs_f64() * 1e3,
+        "ms",
+    );
+    if !waited {
+        return fail("the disk went without waiting for the bios that the device held");
+    }
+    Ok(result?)
+}
+
+/// Binds the driver again, and sees that the disk works, under its old name.
+fn come_back(bench: &mut Bench, disk: &Disk, device: &str) -> Result<(), Stop> {
+    let tell = |what: &str| {
+        fs::write(Path::new(DRIVER).join(what), device)
+            .map_err(|e| Stop::Fail(format!("{what} {device}: {e}")))
+    };
+    tell("bind")?;
+    // The old name is still taken by the probe's last run.
+    let new = name_of(device)?;
+    let returned = Disk {
+        name: new,
+        ..disk.clone()
+    };
+    disk::prepare(&returned, Affinity::Group).map_err(|e| format!("set up the disk: {e}"))?;
+    let mut run = Run::new(&returned, 1_000);
+    run.tag_every = 1;
+    let summary = bench.run(&mut run)?;
+    tagged_in_task(&summary)?;
+    bench.figure("bios after the disk was back", summary.ended[TAGGED]);
+    tell("unbind")?;
+    tell("bind")?;
+    let last = name_of(device)?;
+    if last != disk.name {
+        return fail(format!("{} came back as {last}", disk.name));
+    }
+    bench.prepare_hardirq().map(drop)
+}
+
+/// The disk's device on the virtio bus, as "virtio0".
+fn virtio_device(disk: &Disk) -> Result<String, Stop> {
+    let link = format!("/sys/block/{}/device", disk.name);
+    let target = fs::read_link(&link).map_err(|e| format!("read {link}: {e}"))?;
+    let name = target.file_name().unwrap_or_default().to_string_lossy();
+    match name.starts_with("virtio") {
+        true => Ok(name.into_owned()),
+        false => skip(format!("{} is no virtio disk", disk.name)),
+    }
+}
+
+/// The disk of a device on the virtio bus.
+fn name_of(device: &str) -> Result<String, Stop> {
+    let folder = format!("/sys/bus/virtio/devices/{device}/block");
+    let mut entries = fs::read_dir(&folder).map_err(|e| format!("list {folder}: {e}"))?;
+    match entries.next() {
+        Some(Ok(entry)) => Ok(entry.file_name().to_string_lossy().into_owned()),
+        _ => fail(format!("{device} has no disk")),
+    }
+}
+
+fn a_thread_waits_in(function: &str) -> bool {
+    let Ok(threads) = fs::read_dir("/proc/self/task") else {
+        return false;
+    };
+    threads.flatten().any(|thread| {
+        let stack = fs::read_to_string(thread.path().join("stack"));
+        stack.is_ok_and(|stack| stack.contains(function))
+    })
+}
