@@ -8,7 +8,7 @@ use std::process::Command;
 use crate::cache::{self, KeyBuilder};
 use crate::command::{output_of, run_logged};
 use crate::error::{Error, io_error};
-use crate::kernel::make_in;
+use crate::make;
 use crate::progress::Progress;
 use crate::spec::KernelSpec;
 use crate::tree::Tree;
@@ -39,8 +39,8 @@ pub(crate) fn configure(
     progress.begin(&format!("configure Linux {}", spec.version), None);
     let log = build.join("config.log");
     let run = |target: &str| {
-        let mut make = make_in(tree, &build);
-        run_logged("configure", make.arg(target), &log, |_| ())
+        let mut command = make::in_tree(tree, &build);
+        run_logged("configure", command.arg(target), &log, |_| ())
     };
     run("tinyconfig")?;
     let config = build.join(".config");

@@ -12,7 +12,9 @@ use crate::cache::{self, KeyBuilder};
 use crate::choice::{KernelChoice, from_image, from_tree};
 use crate::command::{output_of, run_logged};
 use crate::error::{Error, io_error};
+use crate::headers;
 use crate::kconfig;
+use crate::make;
 use crate::progress::Progress;
 use crate::spec::KernelSpec;
 use crate::tree::Tree;
@@ -112,7 +114,7 @@ fn build_named(
     let key = key_of(spec, tree.origin(), &toolchain()?)?;
     let product = product_of(images, spec, &key);
     let staged = cache::staging(&product)?;
-    make(spec, &tree, staged.path(), progress)?;
+    make(&images.cache_dir, spec, &tree, staged.path(), progress)?;
     cache::publish(staged, &product)?;
     read_product(spec, key, &product)
 }
@@ -178,6 +180,7 @@ fn toolchain() -> Result<String, Error> {
 }
 
 fn make(
+    cache_dir: &Path,
     spec: &KernelSpec,
     tree: &Tree,
     product: &Path,
@@ -195,6 +198,13 @@ fn make(
         progress.at(steps);
     })?;
     copy(&log, &product.join("build.log"))?;
+    headers::keep(
+        cache_dir,
+        &interface,
+        tree,
+        &build,
+        &build.join("headers.log"),
+    )?;
     copy(
         &build.join("arch/x86/boot/bzImage"),
         &product.join("bzImage"),
@@ -227,8 +237,8 @@ fn make_as(
     let owner = build.join(OWNER);
     // Objects of a make that was cut short are nobody's.
     cache::write_whole(&owner, b"")?;
-    let mut make = make_in(tree, build);
-    run_logged("build the kernel", make.args(targets), log, on_line)?;
+    let mut command = make::in_tree(tree, build);
+    run_logged("build the kernel", command.args(targets), log, on_line)?;
     let interface = interface_of(spec, tree, build)?;
     cache::write_whole(&owner, interface.as_bytes())?;
     Ok(interface)
@@ -283,27 +293,6 @@ pub(crate) fn has_flag(source: &Path) -> Result<bool, Error> {
     let header = source.join("include/linux/blk_types.h");
     let text = fs::read_to_string(&header).map_err(io_error("read", &header))?;
     Ok(text.contains("BIO_COMPLETE_IN_TASK"))
-}
-
-/// make(1) on a tree and its objects' folder, on all cores. What would make two
-/// builds differ is fixed.
-pub(crate) fn make_in(tree: &Tree, build: &Path) -> Command {
-    let mut make = Command::new("make");
-    make.arg("-C").arg(tree.source());
-    make.arg(format!("O={}", build.display()));
-    make.arg(format!("-j{}", jobs()));
-    make.env("KBUILD_BUILD_TIMESTAMP", "1970-01-01")
-        .env("KBUILD_BUILD_VERSION", "1");
-    make.env("KBUILD_BUILD_USER", "irqstorm")
-        .env("KBUILD_BUILD_HOST", "irqstorm");
-    make.env("LC_ALL", "C")
-        .env_remove("MAKEFLAGS")
-        .env_remove("MAKELEVEL");
-    make
-}
-
-pub(crate) fn jobs() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 fn copy(from: &Path, to: &Path) -> Result<(), Error> {

@@ -9,9 +9,10 @@ use crate::Images;
 use crate::cache::{self, KeyBuilder};
 use crate::command::run_logged;
 use crate::error::{Error, io_error};
-use crate::kernel::{self, BuiltKernel, ModuleTree};
+use crate::headers;
+use crate::kernel::{BuiltKernel, ModuleTree};
+use crate::make;
 use crate::progress::Progress;
-use crate::tree::Tree;
 
 /// The module's file.
 pub const MODULE: &str = "irqstorm_probe.ko";
@@ -75,9 +76,7 @@ fn make(
     progress: &mut dyn Progress,
 ) -> Result<(), Error> {
     let stage = format!("build the probe for {}", kernel.name);
-    // Held until the module is built.
-    let tree;
-    let mut make = match &kernel.modules {
+    let mut command = match &kernel.modules {
         ModuleTree::None => {
             return Err(Error::NoModule {
                 kernel: kernel.name.clone(),
@@ -89,15 +88,15 @@ fn make(
             make_in_foreign(tree, kernel)?
         }
         ModuleTree::Cached { spec, interface } => {
-            tree = Tree::open(&images.cache_dir, &images.sources, &spec.version, progress)?;
-            let build = kernel::prepare(spec, &tree, progress)?;
+            let headers = headers::of(images, spec, interface, log, progress)?;
             progress.begin(&stage, None);
-            kernel::refresh_symbols(spec, interface, &tree, &build, log)?;
-            kernel::make_in(&tree, &build)
+            make::in_folder(&headers)
         }
     };
-    make.arg(format!("M={}", folder.display())).arg("modules");
-    run_logged(&stage, &mut make, log, |_| ())
+    command
+        .arg(format!("M={}", folder.display()))
+        .arg("modules");
+    run_logged(&stage, &mut command, log, |_| ())
 }
 
 /// make(1) on a tree of the user's, with the compiler that it was built with.
