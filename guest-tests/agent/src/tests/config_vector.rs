@@ -9,6 +9,10 @@
 //! 10): after a second with an odd number of them it shows the right one
 //! again, by an interrupt that nobody asked for. The kernel begins to count
 //! unclaimed interrupts with the first of them, and here never does.
+//!
+//! Before anything is counted two are fired: QEMU, a slow one, may have some of
+//! the queues' interrupts to deliver yet that were written before, and comes to
+//! them no later than to these.
 
 use std::time::{Duration, Instant};
 
@@ -31,6 +35,9 @@ rate = '20Hz'
 /// Written by the storm before it ends.
 const STORMED: u64 = 20;
 
+/// Fired before those that count; even as well.
+const FIRST_SHOTS: u64 = 2;
+
 /// A disk that seems resized is itself again after a second.
 const RESTORED: Duration = Duration::from_millis(900);
 
@@ -39,19 +46,10 @@ pub(super) fn run(bench: &mut Bench) -> Result<(), Stop> {
     let virtio = queue::virtio_name(&disk).map_err(|e| format!("find the disk's device: {e}"))?;
     let vector = Vector(format!("{virtio}-config"));
     bench.scenario("")?;
+    shoot(bench, &vector, FIRST_SHOTS)?;
     let (queues, delivered) = (sides::interrupts()?.of_disk_queues(), vector.delivered()?);
     let begin = Instant::now();
-    for shot in 1..=SHOTS {
-        let before = vector.delivered()?;
-        let fired = bench.device()?.fire(Fire {
-            config: true,
-            ..Fire::default()
-        })?;
-        sides::exactly("interrupts fired", fired.fired, 1)?;
-        sides::wait_until(&format!("shot {shot} to arrive"), || {
-            Ok(vector.delivered()? > before)
-        })?;
-    }
+    shoot(bench, &vector, SHOTS)?;
     let arrived = vector.delivered()? - delivered;
     let restored = begin.elapsed().as_millis() / RESTORED.as_millis();
     if u128::from(arrived) > u128::from(SHOTS) + restored {
@@ -65,6 +63,22 @@ pub(super) fn run(bench: &mut Bench) -> Result<(), Stop> {
     let queues_now = sides::interrupts()?.of_disk_queues();
     sides::exactly("interrupts of queues meanwhile", queues_now - queues, 0)?;
     bench.figure("of all these unclaimed", unclaimed);
+    Ok(())
+}
+
+/// Fires so many, each when the one before has arrived.
+fn shoot(bench: &mut Bench, vector: &Vector, shots: u64) -> Result<(), Stop> {
+    for shot in 1..=shots {
+        let before = vector.delivered()?;
+        let fired = bench.device()?.fire(Fire {
+            config: true,
+            ..Fire::default()
+        })?;
+        sides::exactly("interrupts fired", fired.fired, 1)?;
+        sides::wait_until(&format!("shot {shot} of {shots} to arrive"), || {
+            Ok(vector.delivered()? > before)
+        })?;
+    }
     Ok(())
 }
 
