@@ -5,8 +5,9 @@
 //! A `run` goes through these rooms, in order: [`artifacts`] (what must be
 //! built), [`device`] and [`guest`] (two processes and the channels to them),
 //! [`suite`] (one test after the other, with its verdict), [`results`] (what
-//! is left behind). Nothing in here measures: figures come from the device's
-//! counters and from the agent inside the guest.
+//! is left behind); [`session`] leads it through them. Nothing in here
+//! measures: figures come from the device's counters and from the agent inside
+//! the guest.
 
 mod artifacts;
 mod cli;
@@ -27,6 +28,7 @@ mod qemu;
 mod repository;
 mod results;
 mod run_dir;
+mod session;
 mod suite;
 
 use std::process::ExitCode;

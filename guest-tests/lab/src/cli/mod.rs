@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand};
 
 pub(crate) use ctl::{CtlArguments, CtlCommand, SocketArgument, StormAction};
 pub(crate) use device::{CheckArguments, DeviceArguments, DeviceCommand, DiffArguments};
-pub(crate) use run::{AccelChoice, Memory, RunArguments};
+pub(crate) use run::{AccelChoice, MachineArguments, Memory, RunArguments};
 pub(crate) use top::TopArguments;
 
 use crate::completion;

@@ -53,24 +53,12 @@ pub(crate) struct RunArguments {
     /// not in it is decided by the scenario, and counted
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub(crate) replay: Option<PathBuf>,
-    /// The guest's CPUs, each with a queue of its own; a test that asks for
-    /// another machine has it
-    #[arg(long, value_name = "N", default_value_t = 2,
-          value_parser = clap::value_parser!(u16).range(1..=64))]
-    pub(crate) cpus: u16,
-    /// The guest's memory
-    #[arg(long, value_name = "SIZE", default_value = "512M", value_parser = parse_memory)]
-    pub(crate) memory: Memory,
+    /// What it is run on.
+    #[command(flatten)]
+    pub(crate) machine: MachineArguments,
     /// Where to make the results folder
     #[arg(long, value_name = "DIR", default_value = "results")]
     pub(crate) results: PathBuf,
-    /// How the guest's CPUs are run; 'auto' takes KVM only if it boots the
-    /// guest here, and says so if not
-    #[arg(long, value_enum, default_value_t = AccelChoice::Auto)]
-    pub(crate) accel: AccelChoice,
-    /// The QEMU to use
-    #[arg(long, value_name = "PATH", default_value = "qemu-system-x86_64")]
-    pub(crate) qemu: PathBuf,
     /// Succeed if precisely these tests fail; may be given again. For kernels
     /// that are broken on purpose
     #[arg(long, value_name = "TEST", add = completion::tests())]
@@ -82,6 +70,26 @@ pub(crate) struct RunArguments {
     /// Print results.json to stdout at the end, in place of KTAP
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// The guest's machine and what emulates it.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct MachineArguments {
+    /// The guest's CPUs, each with a queue of its own; a test that asks for
+    /// another machine has it
+    #[arg(long, value_name = "N", default_value_t = 2,
+          value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub(crate) cpus: u16,
+    /// The guest's memory
+    #[arg(long, value_name = "SIZE", default_value = "512M", value_parser = parse_memory)]
+    pub(crate) memory: Memory,
+    /// How the guest's CPUs are run; 'auto' takes KVM only if it boots the
+    /// guest here, and says so if not
+    #[arg(long, value_enum, default_value_t = AccelChoice::Auto)]
+    pub(crate) accel: AccelChoice,
+    /// The QEMU to use
+    #[arg(long, value_name = "PATH", default_value = "qemu-system-x86_64")]
+    pub(crate) qemu: PathBuf,
 }
 
 /// What runs the guest's CPUs.

@@ -37,6 +37,12 @@ pub(crate) fn select(names: &[String]) -> Result<Vec<&'static TestInfo>, Failure
     Ok(by_machine(TESTS.iter().filter(wanted).collect()))
 }
 
+/// Whether these are the tests that are run when none are named.
+pub(crate) fn is_default(tests: &[&'static TestInfo]) -> bool {
+    let count = TESTS.iter().filter(|test| !test.by_name).count();
+    tests.len() == count && tests.iter().all(|test| !test.by_name)
+}
+
 /// Machines in the order of their first tests, each with all of its tests.
 fn by_machine(tests: Vec<&'static TestInfo>) -> Vec<&'static TestInfo> {
     let first_of = |test: &TestInfo| {

@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+//! One run as a value: a kernel and a trial go in, a record and its folder come
+//! out.
+//!
+//! [`Lab`] is the machine that runs are made on, [`Subject`] the kernel with
+//! all that was built for it, [`Trial`] what is run on it. [`Session`] opens
+//! device and guest for a trial, runs its tests and closes them; what goes on
+//! is told to a [`Watcher`]. Nothing in here writes to stdout, judges a run
+//! beyond its cases, or ends the process: that is for the commands, which may
+//! make any number of runs of one subject, one after the other.
+
+mod lab;
+mod script;
+mod trial;
+mod watcher;
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use chrono::{SecondsFormat, Utc};
+
+pub(crate) use lab::{Lab, Subject, Wanted};
+pub(crate) use trial::{Trial, random_seed};
+pub(crate) use watcher::Watcher;
+
+use crate::console::Console;
+use crate::device::{Device, DeviceOptions};
+use crate::failure::Failure;
+use crate::guest::Outputs;
+use crate::patched;
+use crate::progress::Stages;
+use crate::qemu::{Machine, Sockets};
+use crate::results::{Folder, KernelRecord, Record, ReplayRecord, SCHEMA};
+use crate::run_dir::{CONTROL_SOCKET, RunDir};
+use crate::suite::{self, Bench};
+
+/// When a run began: before its builds, if it had any.
+#[derive(Clone, Debug)]
+pub(crate) struct Begun {
+    instant: Instant,
+    utc: String,
+}
+
+impl Begun {
+    /// It begins.
+    pub(crate) fn now() -> Begun {
+        Begun {
+            instant: Instant::now(),
+            utc: Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true),
+        }
+    }
+}
+
+/// A trial under way: device and guest are up.
+pub(crate) struct Session {
+    // Dropped in this order: the processes before the folder of their sockets.
+    bench: Bench,
+    run_dir: RunDir,
+    trial: Trial,
+    record: Record,
+    folder: Folder,
+}
+
+/// What a session leaves.
+#[allow(dead_code, reason = "the first to look at more than one is to come")]
+pub(crate) struct Outcome {
+    /// All of its cases.
+    pub(crate) record: Record,
+    /// Where everything else is.
+    pub(crate) folder: Folder,
+}
+
+impl Session {
+    /// Starts the device, makes the folder in `results` and boots the first
+    /// guest. An accelerator that turns out not to run it is given up for the
+    /// lab's later sessions as well.
+    pub(crate) fn open(
+        lab: &mut Lab,
+        subject: &Subject,
+        trial: &Trial,
+        results: &Path,
+        begun: &Begun,
+        stages: Stages,
+    ) -> Result<Session, Failure> {
+        let folder = Folder::create(results, &subject.name)?;
+        if let Some(patched) = &subject.patched {
+            patched::keep(patched, &folder)?;
+        }
+        let run_dir = RunDir::create()?;
+        let machine = machine_of(lab, subject, trial, &run_dir);
+        let options = device_options(lab, subject, trial, &machine, &folder);
+        let script = script::commands(lab, subject, trial, &machine, &options, &run_dir, &folder);
+        folder.write("commands.txt", script.as_bytes())?;
+        let device = Device::start(&options, &folder.join("device.log"))?;
+        let outputs = Outputs {
+            console: Console::create(&folder.join("console.log"))?,
+            qemu_log: folder.join("qemu.log"),
+        };
+        let mut bench = Bench::new(
+            device,
+            trial.scenario.clone(),
+            stages,
+            lab.qemu.clone(),
+            machine,
+            subject.name.clone(),
+            outputs,
+        );
+        bench.first_boot(lab.accel.fallback)?;
+        lab.settle(bench.machine().accel);
+        let record = first_record(lab, subject, trial, begun, &mut bench)?;
+        Ok(Session {
+            bench,
+            run_dir,
+            trial: trial.clone(),
+            record,
+            folder,
+        })
+    }
+
+    /// Runs the tests, one after the other. What has been run stays in
+    /// [`record()`](Session::record) and in the folder if it fails.
+    pub(crate) fn run(&mut self, watcher: &mut dyn Watcher) -> Result<(), Failure> {
+        // The console's own case comes last.
+        let cases = self.trial.tests.len() + 1;
+        let folder = &self.folder;
+        folder.begin(&self.record, cases)?;
+        watcher.begins(&self.record, cases)?;
+        suite::run(
+            &mut self.bench,
+            &self.trial.tests,
+            &mut self.record,
+            &mut |record, case| {
+                watcher.ended(record, case)?;
+                folder.add(record, case)
+            },
+        )?;
+        self.count_replayed()
+    }
+
+    /// What became of the decisions that were to be taken again.
+    fn count_replayed(&mut self) -> Result<(), Failure> {
+        if let Some(path) = &self.trial.replay {
+            self.record.replay = Some(ReplayRecord {
+                file: path.display().to_string(),
+                counts: self.bench.device.status()?.replay.unwrap_or_default(),
+            });
+            self.folder.write_reports(&self.record)?;
+        }
+        Ok(())
+    }
+
+    /// What is known so far.
+    pub(crate) fn record(&self) -> &Record {
+        &self.record
+    }
+
+    /// Where it is written down.
+    pub(crate) fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
+    /// Where progress is shown.
+    pub(crate) fn stages(&self) -> &Stages {
+        &self.bench.stages
+    }
+
+    /// Where the device takes commands.
+    pub(crate) fn control_socket(&self) -> PathBuf {
+        self.run_dir.join(CONTROL_SOCKET)
+    }
+
+    /// Powers the guest off and ends the device.
+    pub(crate) fn close(self) -> Outcome {
+        self.bench.end();
+        Outcome {
+            record: self.record,
+            folder: self.folder,
+        }
+    }
+}
+
+/// One run from boot to end.
+#[allow(dead_code, reason = "the first to need no more than this are to come")]
+pub(crate) fn run(
+    lab: &mut Lab,
+    subject: &Subject,
+    trial: &Trial,
+    results: &Path,
+    stages: Stages,
+    watcher: &mut dyn Watcher,
+) -> Result<Outcome, Failure> {
+    let mut session = Session::open(lab, subject, trial, results, &Begun::now(), stages)?;
+    session.run(watcher)?;
+    Ok(session.close())
+}
+
+fn machine_of(lab: &Lab, subject: &Subject, trial: &Trial, run_dir: &RunDir) -> Machine {
+    Machine {
+        kernel: subject.artifacts.kernel.bzimage.clone(),
+        initramfs: subject.artifacts.initramfs.clone(),
+        cpus: trial.cpus,
+        shape: suite::machines(&trial.tests)
+            .first()
+            .copied()
+            .unwrap_or_default(),
+        memory: trial.memory,
+        accel: lab.accel.accel,
+        sockets: Sockets {
+            disk: run_dir.join("disk.sock"),
+            control: run_dir.join(CONTROL_SOCKET),
+            report: run_dir.join("report.sock"),
+            monitor: run_dir.join("monitor.sock"),
+        },
+    }
+}
+
+fn device_options(
+    lab: &Lab,
+    subject: &Subject,
+    trial: &Trial,
+    machine: &Machine,
+    folder: &Folder,
+) -> DeviceOptions {
+    DeviceOptions {
+        program: subject.artifacts.device.clone(),
+        disk_socket: machine.sockets.disk.clone(),
+        control_socket: machine.sockets.control.clone(),
+        queues: trial.most_queues(),
+        seed: trial.seed,
+        events: folder.join("events.ndjson"),
+        record: folder.join("decisions.ndjson"),
+        replay: trial.replay.clone(),
+        resizes: lab.qemu_version.wants_other_capacity(),
+    }
+}
+
+/// The record before its first case.
+fn first_record(
+    lab: &Lab,
+    subject: &Subject,
+    trial: &Trial,
+    begun: &Begun,
+    bench: &mut Bench,
+) -> Result<Record, Failure> {
+    let kernel = &subject.artifacts.kernel;
+    Ok(Record {
+        schema: SCHEMA,
+        irqstorm: env!("CARGO_PKG_VERSION").to_owned(),
+        started: begun.utc.clone(),
+        seconds: begun.instant.elapsed().as_secs_f64(),
+        complete: false,
+        kernel: KernelRecord {
+            name: kernel.name.clone(),
+            key: kernel.key.clone(),
+            release: kernel.release.clone(),
+            origin: kernel.origin.clone(),
+            has_flag: kernel.has_flag,
+        },
+        qemu: lab.qemu_version.to_string(),
+        accel: bench.machine().accel.name().to_owned(),
+        cpus: trial.cpus,
+        memory_mib: trial.memory.0,
+        seed: trial.seed,
+        scenario: trial.scenario.name.clone(),
+        replay: None,
+        guest: Some(bench.present_guest()?.hello().clone()),
+        cases: Vec::new(),
+    })
+}

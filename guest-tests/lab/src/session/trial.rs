@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+//! What is run on a kernel.
+
+use std::path::PathBuf;
+
+use irqstorm_agent::catalogue::TestInfo;
+
+use crate::cli::Memory;
+use crate::failure::Failure;
+use crate::repository::NamedScenario;
+use crate::suite;
+
+/// Tests, the device's script for them, and the guest's size.
+#[derive(Clone, Debug)]
+pub(crate) struct Trial {
+    /// The tests, in their order.
+    pub(crate) tests: Vec<&'static TestInfo>,
+    /// The scenario in force when a test begins, drawing from `seed`.
+    pub(crate) scenario: NamedScenario,
+    /// The seed of every random choice.
+    pub(crate) seed: u64,
+    /// A recording whose decisions are taken again.
+    pub(crate) replay: Option<PathBuf>,
+    /// CPUs, where a test asks for no others.
+    pub(crate) cpus: u16,
+    /// Memory.
+    pub(crate) memory: Memory,
+}
+
+impl Trial {
+    /// The same with another seed.
+    #[allow(dead_code, reason = "the first to make several runs is to come")]
+    pub(crate) fn with_seed(&self, seed: u64) -> Trial {
+        Trial {
+            scenario: self.scenario.clone().seeded(seed),
+            seed,
+            ..self.clone()
+        }
+    }
+
+    /// One device serves all machines: it has the queues of the largest.
+    pub(crate) fn most_queues(&self) -> u16 {
+        let machines = suite::machines(&self.tests);
+        let queues = machines.iter().map(|machine| machine.queues(self.cpus));
+        queues.max().unwrap_or(self.cpus)
+    }
+}
+
+/// A seed that nobody chose, short enough to type.
+pub(crate) fn random_seed() -> Result<u64, Failure> {
+    let mut bytes = [0; 4];
+    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty()).map_err(
+        |errno| Failure::Io {
+            action: "draw",
+            path: "a seed".into(),
+            source: errno.into(),
+        },
+    )?;
+    Ok(u32::from_ne_bytes(bytes).into())
+}

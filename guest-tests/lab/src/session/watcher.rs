@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+//! Who is told how a session goes.
+
+use crate::failure::Failure;
+use crate::results::{Case, Record};
+
+/// Sees a session's cases as they end. A failure ends the session.
+pub(crate) trait Watcher {
+    /// So many cases are to come.
+    fn begins(&mut self, record: &Record, cases: usize) -> Result<(), Failure>;
+
+    /// The newest case of the record.
+    fn ended(&mut self, record: &Record, case: &Case) -> Result<(), Failure>;
+}
