@@ -163,6 +163,7 @@ mod tests {
             version: "7.2".into(),
             config: Vec::new(),
             patches: Vec::new(),
+            mutant: None,
         }
     }
 

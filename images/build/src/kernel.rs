@@ -319,6 +319,7 @@ mod tests {
             version: "7.2".into(),
             config: vec![write("base.config", "CONFIG_A=y\n")],
             patches: vec![write("1.patch", "one")],
+            mutant: None,
         };
         let key = |spec: &KernelSpec| key_of(spec, "Debian 7.2.12", "gcc 12").unwrap();
         let first = key(&spec);
@@ -372,6 +373,7 @@ mod tests {
                 version: "7.2".into(),
                 config: Vec::new(),
                 patches,
+                mutant: None,
             };
             interface_of(&spec, &tree, &build).unwrap()
         };
@@ -395,6 +397,7 @@ mod tests {
             version: "7.2".into(),
             config: Vec::new(),
             patches: Vec::new(),
+            mutant: None,
         };
         let built = read_product(&spec, "key".into(), folder.path()).unwrap();
         assert_eq!(built.interface(), "key");

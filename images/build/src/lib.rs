@@ -36,7 +36,7 @@ pub use patch::{PatchError, PatchSet, Patched};
 pub use probe::MODULE;
 pub use progress::{Progress, Silent};
 pub use source::{KERNEL_ORG, LOCAL_SOURCE};
-pub use spec::{ConfigSpec, KernelSpec};
+pub use spec::{ConfigSpec, KernelSpec, Mutant};
 
 use source::Sources;
 

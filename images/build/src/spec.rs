@@ -7,6 +7,7 @@
 //! configuration one more fragment, with a patch of its own where Linux does
 //! not offer what the fragment asks for.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -29,6 +30,21 @@ pub struct KernelSpec {
     /// Patches, in the order of application: the kernel's, a mutant's own, those
     /// of configurations.
     pub patches: Vec<PathBuf>,
+    /// What is broken on purpose; `None` of a kernel that is to be sound.
+    pub mutant: Option<Mutant>,
+}
+
+/// What a mutant breaks, as its kernel's kernel.toml has it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mutant {
+    /// The number of the claim whose tests must catch it.
+    pub claim: u32,
+    /// The fault, in a sentence.
+    pub breaks: String,
+    /// The configurations without which it does not show.
+    #[serde(default)]
+    pub configs: Vec<String>,
 }
 
 /// A configuration that any kernel can be built with.
@@ -101,6 +117,8 @@ struct Description {
     base: Option<String>,
     version: Option<String>,
     config: Option<Vec<String>>,
+    #[serde(default)]
+    mutants: BTreeMap<String, Mutant>,
 }
 
 /// Everything under a folder.
@@ -135,18 +153,21 @@ fn read(kernels: &Path, folder: &Path) -> Result<KernelSpec, Error> {
             version: Some(version),
             config: Some(config),
             description,
+            ..
         } => Ok(KernelSpec {
             name,
             description,
             version,
             config: config.iter().map(|name| kernels.join(name)).collect(),
             patches: own,
+            mutant: None,
         }),
         Description {
             base: Some(base),
             version: None,
             config: None,
             description,
+            ..
         } => {
             let folder = kernels.join(&base);
             let of_linux =
@@ -189,21 +210,31 @@ fn refuse(path: PathBuf, reason: &str) -> Error {
     }
 }
 
+/// The patches of `mutants/`, each with what kernel.toml says of it.
 fn mutants_of(base: &KernelSpec, folder: &Path) -> Result<Vec<KernelSpec>, Error> {
-    let mutant = |patch: PathBuf| {
+    let (path, description) = read_description(folder)?;
+    let mut described = description.mutants;
+    let mut specs = Vec::new();
+    for patch in patches_in(&folder.join("mutants"))? {
         let name = file_stem(&patch);
+        let Some(mutant) = described.remove(&name) else {
+            let reason = format!("mutants/{name}.patch has no [mutants.{name}]");
+            return Err(refuse(path, &reason));
+        };
         let mut spec = base.clone();
         spec.name = format!("{}~{name}", base.name);
-        spec.description = format!(
-            "{} broken on purpose: {}",
-            base.name,
-            name.replace('-', " ")
-        );
-        spec.patches.push(patch.clone());
-        spec
-    };
-    let patches = patches_in(&folder.join("mutants"))?;
-    Ok(patches.into_iter().map(mutant).collect())
+        spec.description = format!("{} broken on purpose: {}", base.name, mutant.breaks);
+        spec.patches.push(patch);
+        spec.mutant = Some(mutant);
+        specs.push(spec);
+    }
+    match described.keys().next() {
+        None => Ok(specs),
+        Some(name) => {
+            let reason = format!("[mutants.{name}] has no mutants/{name}.patch");
+            Err(refuse(path, &reason))
+        }
+    }
 }
 
 fn configs_in(folder: &Path) -> Result<Vec<ConfigSpec>, Error> {
@@ -263,136 +294,4 @@ fn file_stem(path: &Path) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A kernel, one that patches it and has a mutant, one on top of that, and
-    /// two configurations, the second with a patch.
-    fn catalogue(folder: &Path) -> Catalogue {
-        let write = |name: &str, content: &str| {
-            let path = folder.join(name);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, content).unwrap();
-        };
-        for kernel in ["7.2", "7.2+x"] {
-            write(
-                &format!("{kernel}/kernel.toml"),
-                "description = \"a kernel\"\nversion = \"7.2\"\nconfig = [\"base.config\"]\n",
-            );
-        }
-        write("7.2+x/patches/1.patch", "");
-        write("7.2+x/patches/2.patch", "");
-        write("7.2+x/patches/README.md", "no patch");
-        write("7.2+x/mutants/never-defers.patch", "");
-        write(
-            "7.2+y/kernel.toml",
-            "description = \"another\"\nbase = \"7.2+x\"\n",
-        );
-        write("7.2+y/patches/1.patch", "");
-        write("configs/debug.config", "# It checks a lot.\nCONFIG_A=y\n");
-        write("configs/odd.config", "CONFIG_B=y\n");
-        write("configs/odd.patch", "");
-        read_all(folder).unwrap()
-    }
-
-    fn names_of(paths: &[PathBuf]) -> Vec<String> {
-        paths.iter().map(|path| file_name(path)).collect()
-    }
-
-    #[test]
-    fn kernels_come_by_name_each_with_its_mutants() {
-        let folder = tempfile::tempdir().unwrap();
-        let catalogue = catalogue(folder.path());
-        let names: Vec<&str> = catalogue
-            .kernels
-            .iter()
-            .map(|spec| spec.name.as_str())
-            .collect();
-        assert_eq!(names, ["7.2", "7.2+x", "7.2+x~never-defers", "7.2+y"]);
-        let mutant = catalogue.find("7.2+x~never-defers").unwrap();
-        assert_eq!(
-            names_of(&mutant.patches),
-            ["1.patch", "2.patch", "never-defers.patch"]
-        );
-    }
-
-    #[test]
-    fn a_kernel_on_another_has_its_patches_first_and_none_of_its_mutants() {
-        let folder = tempfile::tempdir().unwrap();
-        let catalogue = catalogue(folder.path());
-        let kernel = catalogue.find("7.2+y").unwrap();
-        assert_eq!(kernel.version, "7.2");
-        assert_eq!(kernel.description, "another");
-        assert_eq!(names_of(&kernel.config), ["base.config"]);
-        let of_base = &catalogue.find("7.2+x").unwrap().patches;
-        assert_eq!(kernel.patches[..2], of_base[..]);
-        assert_eq!(
-            kernel.patches[2..],
-            [folder.path().join("7.2+y/patches/1.patch")]
-        );
-        assert_eq!(catalogue.find("7.2+y~never-defers"), None);
-    }
-
-    #[test]
-    fn descriptions_that_make_no_kernel_are_refused_with_what_is_allowed() {
-        let folder = tempfile::tempdir().unwrap();
-        catalogue(folder.path());
-        for (rest, said) in [
-            ("base = \"7.9\"", "base = \"7.9\""),
-            ("base = \"7.2+y\"", "no kernel that has no base"),
-            ("base = \"bad\"", "no kernel that has no base"),
-            ("base = \"7.2\"\nversion = \"7.2\"", "either base, or"),
-            ("version = \"7.2\"", "both of version and config"),
-            ("version = \"7.2\"\nconfigs = []", "configs"),
-        ] {
-            let bad = folder.path().join("bad/kernel.toml");
-            fs::create_dir_all(bad.parent().unwrap()).unwrap();
-            fs::write(&bad, format!("description = \"x\"\n{rest}\n")).unwrap();
-            let error = read_all(folder.path()).unwrap_err().to_string();
-            assert!(
-                error.contains("bad/kernel.toml") && error.contains(said),
-                "{error}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_configuration_adds_its_fragment_and_patch_after_all_others() {
-        let folder = tempfile::tempdir().unwrap();
-        let catalogue = catalogue(folder.path());
-        let plain = catalogue.find("7.2").unwrap();
-        let debug = catalogue.find("7.2:debug").unwrap();
-        assert_eq!(debug.name, "7.2:debug");
-        assert_eq!(debug.description, "a kernel; It checks a lot.");
-        assert_eq!(names_of(&debug.config), ["base.config", "debug.config"]);
-        assert_eq!(debug.patches, plain.patches);
-        let both = catalogue.find("7.2+x~never-defers:odd:debug").unwrap();
-        assert_eq!(
-            names_of(&both.config),
-            ["base.config", "odd.config", "debug.config"]
-        );
-        assert_eq!(
-            names_of(&both.patches),
-            ["1.patch", "2.patch", "never-defers.patch", "odd.patch"]
-        );
-    }
-
-    #[test]
-    fn names_of_which_a_part_is_unknown_are_unknown() {
-        let folder = tempfile::tempdir().unwrap();
-        let catalogue = catalogue(folder.path());
-        for name in [
-            "7.3",
-            "7.2:",
-            "7.2:fast",
-            "7.3:debug",
-            "7.2:debug~never-defers",
-        ] {
-            assert_eq!(catalogue.find(name), None, "{name}");
-        }
-        assert_eq!(
-            catalogue.names(),
-            "7.2, 7.2+x, 7.2+x~never-defers, 7.2+y; to each may be appended: :debug, :odd"
-        );
-    }
-}
+mod tests;

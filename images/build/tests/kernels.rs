@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use irqstorm_images::{Images, KernelChoice, KernelSpec};
+use irqstorm_images::{Images, KernelChoice, KernelSpec, Mutant};
 
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -19,12 +19,16 @@ fn images() -> Images {
 
 fn mutants() -> Vec<KernelSpec> {
     let mut all = images().list().unwrap();
-    all.retain(|spec| spec.name.contains('~'));
+    all.retain(|spec| spec.mutant.is_some());
     all
 }
 
+fn broken_by(kernel: &KernelSpec) -> &Mutant {
+    kernel.mutant.as_ref().unwrap()
+}
+
 /// The first claim that a mutant's header names.
-fn claim_of(mutant: &KernelSpec) -> u32 {
+fn claim_of_header(mutant: &KernelSpec) -> u32 {
     let patch = fs::read_to_string(mutant.patches.last().unwrap()).unwrap();
     let (header, _) = patch.split_once("\n---\n").unwrap();
     let words: Vec<&str> = header.split_whitespace().collect();
@@ -44,17 +48,46 @@ fn rows(begin: &str) -> Vec<Vec<String>> {
 }
 
 #[test]
-fn every_mutant_is_in_the_readme_with_the_claim_of_its_header() {
-    let listed: BTreeSet<(String, u32)> = rows("| `")
+fn the_readme_has_every_mutant_as_its_kernel_has_it() {
+    let listed: BTreeSet<(String, String, String)> = rows("| `")
         .iter()
         .filter(|cells| cells[1].contains('~'))
-        .map(|cells| (cells[1].replace('`', ""), cells[2].parse().unwrap()))
+        .map(|cells| {
+            let [_, name, claim, breaks, ..] = &cells[..] else {
+                panic!("{cells:?}");
+            };
+            (name.replace('`', ""), claim.clone(), breaks.clone())
+        })
         .collect();
-    let there: BTreeSet<(String, u32)> = mutants()
+    let there: BTreeSet<(String, String, String)> = mutants()
         .iter()
-        .map(|mutant| (mutant.name.clone(), claim_of(mutant)))
+        .map(|kernel| {
+            let mutant = broken_by(kernel);
+            let configs: String = mutant.configs.iter().map(|c| format!(":{c}")).collect();
+            let name = format!("{}{configs}", kernel.name);
+            (name, mutant.claim.to_string(), mutant.breaks.clone())
+        })
         .collect();
     assert_eq!(listed, there);
+}
+
+#[test]
+fn a_mutants_header_names_the_same_claim_as_its_kernel() {
+    for kernel in mutants() {
+        let claim = broken_by(&kernel).claim;
+        assert_eq!(claim_of_header(&kernel), claim, "{}", kernel.name);
+    }
+}
+
+#[test]
+fn what_a_mutant_needs_to_show_is_a_configuration() {
+    let images = images();
+    for kernel in mutants() {
+        for config in &broken_by(&kernel).configs {
+            let name = format!("{}:{config}", kernel.name);
+            assert!(images.resolve(&name).is_ok(), "{name}");
+        }
+    }
 }
 
 #[test]
@@ -63,7 +96,10 @@ fn every_claim_has_a_mutant() {
         .iter()
         .filter_map(|cells| cells[1].parse().ok())
         .collect();
-    let broken: BTreeSet<u32> = mutants().iter().map(claim_of).collect();
+    let broken: BTreeSet<u32> = mutants()
+        .iter()
+        .map(|kernel| broken_by(kernel).claim)
+        .collect();
     assert_eq!(claims, broken);
     assert_eq!(claims, (1..=27).collect());
 }
