@@ -80,6 +80,12 @@ pub struct TestInfo {
     pub name: &'static str,
     /// What it settles, in a sentence.
     pub claim: &'static str,
+    /// The claims about the patch, by their numbers in images/kernels/README.md,
+    /// whose mutants it must catch; none if it is about something else.
+    pub claims: &'static [u32],
+    /// The kernel's configurations with which it settles more than with the
+    /// kernel's own.
+    pub configs: &'static [&'static str],
     /// What it needs.
     pub needs: Needs,
     /// After so many seconds it has failed. Under emulation, on a busy machine,
@@ -123,6 +129,8 @@ impl TestInfo {
 const ALWAYS: TestInfo = TestInfo {
     name: "",
     claim: "",
+    claims: &[],
+    configs: &[],
     needs: DISK,
     limit_seconds: 120,
     by_name: false,
@@ -203,6 +211,7 @@ pub const TESTS: &[TestInfo] = &[
     TestInfo {
         name: "task-context",
         claim: "a tagged bio completed in hardirq ends in preemptible task context",
+        claims: &[1],
         needs: FLAG,
         limit_seconds: 180,
         ..ALWAYS
@@ -210,6 +219,7 @@ pub const TESTS: &[TestInfo] = &[
     TestInfo {
         name: "untagged-inline",
         claim: "untagged bios next to tagged ones still end in hardirq",
+        claims: &[6],
         needs: FLAG,
         limit_seconds: 180,
         ..ALWAYS
@@ -217,6 +227,7 @@ pub const TESTS: &[TestInfo] = &[
     TestInfo {
         name: "fifo-per-cpu",
         claim: "deferred bios end in the order in which their CPU deferred them",
+        claims: &[8],
         needs: FLAG,
         limit_seconds: 240,
         ..ALWAYS
@@ -224,6 +235,7 @@ pub const TESTS: &[TestInfo] = &[
     TestInfo {
         name: "exactly-once",
         claim: "under a storm every bio ends exactly once, with its data",
+        claims: &[9],
         needs: FLAG,
         limit_seconds: 300,
         ..ALWAYS
@@ -231,6 +243,7 @@ pub const TESTS: &[TestInfo] = &[
     TestInfo {
         name: "hotplug-drain",
         claim: "bios deferred on a CPU that goes offline still end, in task context",
+        claims: &[13],
         needs: FLAG,
         limit_seconds: 240,
         ..ALWAYS
@@ -238,6 +251,7 @@ pub const TESTS: &[TestInfo] = &[
     TestInfo {
         name: "switch-count",
         claim: "worker runs, bios per run and context switches are what the design says",
+        claims: &[18],
         needs: FLAG,
         limit_seconds: 240,
         ..ALWAYS
@@ -339,6 +353,7 @@ pub const TESTS: &[TestInfo] = &[
     TestInfo {
         name: "inline-in-task",
         claim: "a tagged bio that completes where it may sleep ends there, within bio_endio()",
+        claims: &[7],
         needs: FLAG,
         limit_seconds: 180,
         by_design: &[ByDesign {
@@ -350,6 +365,7 @@ pub const TESTS: &[TestInfo] = &[
     TestInfo {
         name: "no-lost-wakeup",
         claim: "no deferred bio waits for a wakeup that does not come, wherever its interrupt meets the worker",
+        claims: &[10],
         needs: FLAG,
         limit_seconds: 300,
         ..ALWAYS
@@ -357,6 +373,8 @@ pub const TESTS: &[TestInfo] = &[
     TestInfo {
         name: "gives-way",
         claim: "a worker that gives way to a SCHED_FIFO task comes back for the rest",
+        claims: &[11],
+        configs: &["no-preempt-count"],
         needs: FLAG,
         limit_seconds: 240,
         ..ALWAYS
@@ -364,6 +382,7 @@ pub const TESTS: &[TestInfo] = &[
     TestInfo {
         name: "moved-caller",
         claim: "a caller that is moved while it defers a bio has it ended by the worker of the bio's CPU, there",
+        claims: &[12],
         needs: FLAG,
         limit_seconds: 300,
         ..ALWAYS
@@ -371,6 +390,7 @@ pub const TESTS: &[TestInfo] = &[
     TestInfo {
         name: "failed-offline",
         claim: "bios deferred while a CPU fails to go offline end, and later ones too",
+        claims: &[14],
         needs: FLAG,
         limit_seconds: 240,
         by_design: &[
@@ -392,6 +412,7 @@ pub const TESTS: &[TestInfo] = &[
     TestInfo {
         name: "foreign-work",
         claim: "works that wait for deferred bios, however many, do not keep them from ending",
+        claims: &[16],
         needs: FLAG,
         limit_seconds: 240,
         by_design: &[
@@ -413,6 +434,7 @@ pub const TESTS: &[TestInfo] = &[
     TestInfo {
         name: "queue-calls",
         claim: "the worker is queued and run no more often than an interrupt finds nothing deferred",
+        claims: &[18],
         needs: FLAG,
         limit_seconds: 240,
         by_design: &[
@@ -430,6 +452,7 @@ pub const TESTS: &[TestInfo] = &[
     TestInfo {
         name: "no-starvation",
         claim: "a CPU that defers more than it can end still runs its other tasks in time",
+        claims: &[19],
         needs: FLAG,
         limit_seconds: 240,
         ..ALWAYS
@@ -437,6 +460,7 @@ pub const TESTS: &[TestInfo] = &[
     TestInfo {
         name: "alone-in-time",
         claim: "a deferred bio that comes alone ends well within a jiffy",
+        claims: &[20],
         needs: FLAG,
         limit_seconds: 240,
         by_design: &[ByDesign {
@@ -448,6 +472,7 @@ pub const TESTS: &[TestInfo] = &[
     TestInfo {
         name: "whole-batches",
         claim: "of many completions to an interrupt all end, in order",
+        claims: &[24],
         needs: FLAG,
         limit_seconds: 240,
         ..ALWAYS
@@ -455,6 +480,7 @@ pub const TESTS: &[TestInfo] = &[
     TestInfo {
         name: "chains",
         claim: "of a chain the parent's tag counts, once, and a child's does not",
+        claims: &[21],
         needs: FLAG,
         limit_seconds: 240,
         ..ALWAYS
@@ -462,6 +488,7 @@ pub const TESTS: &[TestInfo] = &[
     TestInfo {
         name: "stacked",
         claim: "under a stacked device the original keeps its tag and its turn",
+        claims: &[22],
         needs: FLAG,
         limit_seconds: 240,
         ..ALWAYS
@@ -469,6 +496,7 @@ pub const TESTS: &[TestInfo] = &[
     TestInfo {
         name: "exact-status",
         claim: "of a batch with failed bios each ends with its own error",
+        claims: &[23],
         needs: FLAG,
         limit_seconds: 240,
         ..ALWAYS
@@ -476,6 +504,7 @@ pub const TESTS: &[TestInfo] = &[
     TestInfo {
         name: "owner-gone",
         claim: "no bio ends again after its owner is gone, and a freeze does not hang",
+        claims: &[27],
         needs: FLAG,
         limit_seconds: 240,
         ..ALWAYS
@@ -490,6 +519,8 @@ pub const TESTS: &[TestInfo] = &[
     TestInfo {
         name: "preempt-rt",
         claim: "with PREEMPT_RT tagged bios end where they may sleep",
+        claims: &[5],
+        configs: &["rt"],
         needs: FLAG,
         limit_seconds: 240,
         by_design: IN_TASK_GATE,
@@ -498,6 +529,7 @@ pub const TESTS: &[TestInfo] = &[
     TestInfo {
         name: "softirq-context",
         claim: "a tagged bio completed in softirq ends in preemptible task context",
+        claims: &[2],
         needs: Needs {
             machine: Shape {
                 queues: Some(1),
@@ -511,6 +543,7 @@ pub const TESTS: &[TestInfo] = &[
     TestInfo {
         name: "ipi-context",
         claim: "a tagged bio completed by IPI ends in task context, on that CPU",
+        claims: &[3],
         needs: Needs {
             machine: Shape {
                 cpus: Some(4),
@@ -525,6 +558,7 @@ pub const TESTS: &[TestInfo] = &[
     TestInfo {
         name: "forced-threading",
         claim: "a tagged bio completed in a handler's task ends where it may sleep",
+        claims: &[4],
         needs: Needs {
             machine: Shape {
                 words: &["threadirqs"],
@@ -539,6 +573,7 @@ pub const TESTS: &[TestInfo] = &[
     TestInfo {
         name: "late-cpus",
         claim: "CPUs that come online after boot defer and end bios as others do",
+        claims: &[15],
         needs: Needs {
             cpus: 1,
             machine: Shape {

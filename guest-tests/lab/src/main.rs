@@ -7,7 +7,7 @@
 //! [`suite`] (one test after the other, with its verdict), [`results`] (what
 //! is left behind); [`session`] leads it through them. Nothing in here
 //! measures: figures come from the device's counters and from the agent inside
-//! the guest.
+//! the guest. [`mutants`] makes many runs, and holds them against each other.
 
 mod artifacts;
 mod cli;
@@ -20,6 +20,7 @@ mod failure;
 mod figures;
 mod guest;
 mod interrupt;
+mod mutants;
 mod output;
 mod patched;
 mod process;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
     completion::answer();
     let outcome = match Cli::parse().command {
         Command::Run(arguments) => commands::run::run(&arguments),
+        Command::Mutants(arguments) => commands::mutants::run(&arguments),
         Command::List(arguments) => commands::list::run(&arguments),
         Command::Kernel(arguments) => commands::kernel::run(&arguments),
         Command::Ctl(arguments) => output::until_unread(commands::ctl::run(&arguments)),

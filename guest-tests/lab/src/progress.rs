@@ -2,7 +2,9 @@
 //! Where long work is: a bar on a terminal, plain lines elsewhere. On stderr,
 //! so that stdout is the report alone.
 
+use std::cell::RefCell;
 use std::io::IsTerminal;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -14,10 +16,15 @@ const TICK: Duration = Duration::from_millis(100);
 /// Between two plain lines of one stage.
 const PLAIN_EVERY: Duration = Duration::from_secs(10);
 
+/// What stands ahead of each stage: where all of the work is. Shared with who
+/// knows.
+pub(crate) type Lead = Rc<RefCell<String>>;
+
 /// Draws the stages of a run.
 pub(crate) struct Stages {
     terminal: bool,
     bar: Option<ProgressBar>,
+    lead: Lead,
     stage: String,
     steps: Option<u64>,
     begun: Instant,
@@ -31,11 +38,19 @@ impl Stages {
         Stages {
             terminal: std::io::stderr().is_terminal(),
             bar: None,
+            lead: Lead::default(),
             stage: String::new(),
             steps: None,
             begun: now,
             printed: now,
         }
+    }
+
+    /// The same, with this ahead of each stage.
+    pub(crate) fn led_by(lead: Lead) -> Stages {
+        let mut stages = Stages::new();
+        stages.lead = lead;
+        stages
     }
 
     /// The present stage is over.
@@ -94,13 +109,13 @@ impl Stages {
 impl Progress for Stages {
     fn begin(&mut self, stage: &str, steps: Option<u64>) {
         self.end();
-        self.stage = stage.to_owned();
+        self.stage = format!("{}{stage}", self.lead.borrow());
         self.steps = steps;
         self.begun = Instant::now();
         self.printed = self.begun;
         match self.terminal {
             true => self.draw(),
-            false => eprintln!("{stage} ..."),
+            false => eprintln!("{} ...", self.stage),
         }
     }
 

@@ -3,6 +3,7 @@
 
 mod ctl;
 mod device;
+mod mutants;
 mod run;
 mod top;
 
@@ -10,6 +11,7 @@ use clap::{Args, Parser, Subcommand};
 
 pub(crate) use ctl::{CtlArguments, CtlCommand, SocketArgument, StormAction};
 pub(crate) use device::{CheckArguments, DeviceArguments, DeviceCommand, DiffArguments};
+pub(crate) use mutants::MutantsArguments;
 pub(crate) use run::{AccelChoice, MachineArguments, Memory, RunArguments};
 pub(crate) use top::TopArguments;
 
@@ -50,6 +52,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Boot a kernel on the device and run the guest tests
     Run(RunArguments),
+    /// Run the tests on the kernels that they must catch, and on sound ones
+    Mutants(MutantsArguments),
     /// List the kernels, tests and scenarios there are
     List(ListArguments),
     /// Build a kernel, or print where it is

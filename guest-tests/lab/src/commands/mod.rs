@@ -5,6 +5,7 @@ pub(crate) mod ctl;
 pub(crate) mod device;
 pub(crate) mod kernel;
 pub(crate) mod list;
+pub(crate) mod mutants;
 pub(crate) mod run;
 pub(crate) mod setup;
 pub(crate) mod top;

@@ -108,6 +108,18 @@ pub(crate) fn kernels() -> ArgValueCompleter {
     })
 }
 
+/// Completes with mutants' names, those of their kernels ahead.
+pub(crate) fn mutants() -> ArgValueCompleter {
+    names(|| {
+        let images = Repository::find().and_then(|repository| repository.images());
+        let kernels = images.ok().and_then(|images| images.list().ok());
+        let kernels = kernels.unwrap_or_default().into_iter();
+        kernels
+            .filter_map(|kernel| Some((kernel.name, kernel.mutant?.breaks)))
+            .collect()
+    })
+}
+
 /// Completes with scenarios' names, and paths.
 pub(crate) fn scenarios() -> ArgValueCompleter {
     words::or_path(|| {

@@ -12,5 +12,7 @@ pub(crate) mod table;
 
 pub(crate) use folder::Folder;
 pub(crate) use ktap::{case_lines, header_lines};
+#[cfg(test)]
+pub(crate) use record::samples;
 pub(crate) use record::{Case, DeviceCounts, Hang, KernelRecord, Record, ReplayRecord, SCHEMA};
 pub(crate) use summary::summary;

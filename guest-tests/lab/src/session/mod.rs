@@ -62,7 +62,6 @@ pub(crate) struct Session {
 }
 
 /// What a session leaves.
-#[allow(dead_code, reason = "the first to look at more than one is to come")]
 pub(crate) struct Outcome {
     /// All of its cases.
     pub(crate) record: Record,
@@ -177,21 +176,6 @@ impl Session {
             folder: self.folder,
         }
     }
-}
-
-/// One run from boot to end.
-#[allow(dead_code, reason = "the first to need no more than this are to come")]
-pub(crate) fn run(
-    lab: &mut Lab,
-    subject: &Subject,
-    trial: &Trial,
-    results: &Path,
-    stages: Stages,
-    watcher: &mut dyn Watcher,
-) -> Result<Outcome, Failure> {
-    let mut session = Session::open(lab, subject, trial, results, &Begun::now(), stages)?;
-    session.run(watcher)?;
-    Ok(session.close())
 }
 
 fn machine_of(lab: &Lab, subject: &Subject, trial: &Trial, run_dir: &RunDir) -> Machine {

@@ -28,8 +28,15 @@ pub(crate) struct Trial {
 }
 
 impl Trial {
+    /// The same with other tests.
+    pub(crate) fn with_tests(&self, tests: &[&'static TestInfo]) -> Trial {
+        Trial {
+            tests: tests.to_vec(),
+            ..self.clone()
+        }
+    }
+
     /// The same with another seed.
-    #[allow(dead_code, reason = "the first to make several runs is to come")]
     pub(crate) fn with_seed(&self, seed: u64) -> Trial {
         Trial {
             scenario: self.scenario.clone().seeded(seed),

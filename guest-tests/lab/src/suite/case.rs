@@ -9,6 +9,7 @@ use irqstorm_images::Progress;
 
 use super::bench::Bench;
 use super::verdict::judge;
+use super::ways::HOLDS;
 use crate::failure::Failure;
 use crate::guest::{Guest, Received};
 use crate::results::{Case, DeviceCounts, Hang};
@@ -161,7 +162,7 @@ fn describe(hang: &Hang) -> String {
         None => "the agent does not answer".to_owned(),
     };
     format!(
-        "the device holds {} requests{}; {agent}; results.json has the rest, console.log the kernel's view",
+        "{HOLDS}{} requests{}; {agent}; results.json has the rest, console.log the kernel's view",
         hang.held_total,
         first.unwrap_or_default()
     )

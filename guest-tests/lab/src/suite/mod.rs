@@ -8,6 +8,7 @@
 mod bench;
 mod case;
 mod verdict;
+mod ways;
 
 use std::time::Instant;
 
@@ -16,6 +17,7 @@ use irqstorm_agent::protocol::Verdict;
 
 pub(crate) use bench::Bench;
 pub(crate) use verdict::{exit_of, failing_by_design};
+pub(crate) use ways::{Way, ways_of};
 
 use crate::failure::Failure;
 use crate::results::{Case, Record};
@@ -44,7 +46,7 @@ pub(crate) fn is_default(tests: &[&'static TestInfo]) -> bool {
 }
 
 /// Machines in the order of their first tests, each with all of its tests.
-fn by_machine(tests: Vec<&'static TestInfo>) -> Vec<&'static TestInfo> {
+pub(crate) fn by_machine(tests: Vec<&'static TestInfo>) -> Vec<&'static TestInfo> {
     let first_of = |test: &TestInfo| {
         let machine = test.needs.machine;
         tests

@@ -5,6 +5,7 @@ use irqstorm_agent::catalogue::find;
 use irqstorm_agent::protocol::{Finished, Verdict, figures};
 
 use super::case::Ending;
+use super::ways::{COMPLAINED, LIMIT, LOST, MORE, MORE_COMPLAINTS};
 use crate::console::Splat;
 use crate::failure::Exit;
 use crate::results::Record;
@@ -41,9 +42,9 @@ pub(super) fn judge(
             }
         }
         Ending::Limit(limit) => {
-            reasons.push(format!("not finished within {} s", limit.as_secs()));
+            reasons.push(format!("{LIMIT}{} s", limit.as_secs()));
         }
-        Ending::Lost(reason) => reasons.push(format!("the guest was lost: {reason}")),
+        Ending::Lost(reason) => reasons.push(format!("{LOST}{reason}")),
     }
     if lagging {
         reasons.push("the console never showed the test's end: what it said cannot be told".into());
@@ -52,9 +53,10 @@ pub(super) fn judge(
         reasons.push(format!("the kernel never said \"{missing}\", as it was to"));
     }
     let named = splats.iter().take(MOST_NAMED);
-    reasons.extend(named.map(|splat| format!("the kernel complained: {}", splat.title)));
+    reasons.extend(named.map(|splat| format!("{COMPLAINED}{}", splat.title)));
     if splats.len() > MOST_NAMED {
-        reasons.push(format!("and {} more complaints", splats.len() - MOST_NAMED));
+        let more = splats.len() - MOST_NAMED;
+        reasons.push(format!("{MORE}{more}{MORE_COMPLAINTS}"));
     }
     match reasons.is_empty() {
         true => (Verdict::Pass, reasons),
