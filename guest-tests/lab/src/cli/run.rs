@@ -41,6 +41,10 @@ pub(crate) struct RunArguments {
     /// 'irqstorm list' says are run by name only]
     #[arg(long = "test", value_name = "NAME", add = completion::tests())]
     pub(crate) tests: Vec<String>,
+    /// Leave this test out, or those that a pattern takes, as 'interrupt-*';
+    /// may be given again
+    #[arg(long, value_name = "TEST|GLOB", add = completion::tests())]
+    pub(crate) exclude: Vec<String>,
     /// Begin every test under this scenario, in place of the default storm;
     /// a test may then tell the device what it needs itself
     #[arg(long, value_name = "NAME|FILE", add = completion::scenarios())]
@@ -63,6 +67,13 @@ pub(crate) struct RunArguments {
     /// that are broken on purpose
     #[arg(long, value_name = "TEST", add = completion::tests())]
     pub(crate) expect_fail: Vec<String>,
+    /// Tests that are known to fail and do not fail the run: a file of lines
+    /// 'TEST [KERNEL] [# WHY]', where both may be patterns; may be given again
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub(crate) known_failures: Vec<PathBuf>,
+    /// Fail the run if a test that is known to fail passes
+    #[arg(long, requires = "known_failures")]
+    pub(crate) strict_known: bool,
     /// Keep the guest and the device running after the suite, until ^C; the
     /// guest is the one of the last test
     #[arg(long)]

@@ -9,9 +9,9 @@ use crate::failure::{Exit, Failure};
 use crate::interrupt;
 use crate::progress::Stages;
 use crate::repository::{DEFAULT_SCENARIO, Repository};
-use crate::results::{Case, Folder, Record, case_lines, header_lines, summary};
+use crate::results::{Case, Folder, Record, case_lines, header_lines, summary, totals_line};
 use crate::session::{Begun, Lab, Session, Trial, Wanted, Watcher, random_seed};
-use crate::suite;
+use crate::suite::{self, Expectations};
 
 /// Between two looks whether the user wants out.
 const POLL: Duration = Duration::from_millis(100);
@@ -50,8 +50,13 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<Exit, Failure> {
 
 /// What was asked for.
 fn plan(arguments: &RunArguments, repository: &Repository) -> Result<(Wanted, Trial), Failure> {
-    let tests = suite::select(&arguments.tests)?;
-    suite::check_expected(&arguments.expect_fail, &tests)?;
+    let tests = suite::select(&arguments.tests, &arguments.exclude)?;
+    let expectations = Expectations::read(
+        &arguments.expect_fail,
+        &tests,
+        &arguments.known_failures,
+        arguments.strict_known,
+    )?;
     let wanted = Wanted::find(repository, &arguments.kernel, &arguments.patches)?;
     let name = arguments.scenario.as_deref().unwrap_or(DEFAULT_SCENARIO);
     let scenario = repository.scenario(name)?;
@@ -63,6 +68,7 @@ fn plan(arguments: &RunArguments, repository: &Repository) -> Result<(Wanted, Tr
     let replay = arguments.replay.as_deref().map(device::recording);
     let trial = Trial {
         tests,
+        expectations,
         scenario: scenario.seeded(seed),
         seed,
         replay: replay.transpose()?,
@@ -95,6 +101,11 @@ impl Watcher for Ktap {
         self.show(&case_lines(record.cases.len(), case));
         Ok(())
     }
+
+    fn complete(&mut self, record: &Record) -> Result<(), Failure> {
+        self.show(&totals_line(record));
+        Ok(())
+    }
 }
 
 fn conclude(arguments: &RunArguments, record: &Record, folder: &Folder) -> Result<Exit, Failure> {
@@ -107,22 +118,7 @@ fn conclude(arguments: &RunArguments, record: &Record, folder: &Folder) -> Resul
     }
     eprint!("\n{}", summary(record));
     eprintln!("results in {}", folder.path().display());
-    let mut expected = arguments.expect_fail.clone();
-    for (test, why) in suite::failing_by_design(record) {
-        eprintln!("{test} has to fail on {}: {why}", record.kernel.name);
-        if !expected.iter().any(|name| name == test) {
-            expected.push(test.to_owned());
-        }
-    }
-    let exit = suite::exit_of(record, &expected);
-    if !expected.is_empty() {
-        let expected = expected.join(", ");
-        match exit {
-            Exit::Passed => eprintln!("as expected, precisely these failed: {expected}"),
-            _ => eprintln!("expected to fail, these and no others: {expected}"),
-        }
-    }
-    Ok(exit)
+    Ok(suite::exit_of(record))
 }
 
 /// Leaves guest and device running until the user has seen enough.

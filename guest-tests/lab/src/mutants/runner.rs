@@ -22,7 +22,7 @@ use crate::progress::{Lead, Stages};
 use crate::repository::{DEFAULT_SCENARIO, Repository};
 use crate::results::{Case, Record};
 use crate::session::{Begun, Lab, Outcome, Session, Subject, Trial, Wanted, Watcher};
-use crate::suite::{QUIET, ways_of};
+use crate::suite::{Expectations, QUIET, ways_of};
 
 /// In the results folder: the sessions' own.
 const RUNS: &str = "runs";
@@ -63,6 +63,7 @@ impl Runner {
     ) -> Result<Runner, Failure> {
         let trial = Trial {
             tests: Vec::new(),
+            expectations: Expectations::default(),
             scenario: repository.scenario(DEFAULT_SCENARIO)?,
             seed: 0,
             replay: None,

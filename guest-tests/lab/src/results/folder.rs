@@ -54,14 +54,18 @@ impl Folder {
 
     /// Adds the newest case of the record to every report.
     pub(crate) fn add(&self, record: &Record, case: &Case) -> Result<(), Failure> {
+        self.add_ktap(&case_lines(record.cases.len(), case))?;
+        self.write_reports(record)
+    }
+
+    /// Adds lines to ktap.txt.
+    pub(crate) fn add_ktap(&self, text: &str) -> Result<(), Failure> {
         let path = self.join("ktap.txt");
-        let text = case_lines(record.cases.len(), case);
         fs::OpenOptions::new()
             .append(true)
             .open(&path)
             .and_then(|mut file| file.write_all(text.as_bytes()))
-            .map_err(io_failure("write", &path))?;
-        self.write_reports(record)
+            .map_err(io_failure("write", &path))
     }
 
     /// Writes results.json and junit.xml anew.

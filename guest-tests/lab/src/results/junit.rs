@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
-use irqstorm_agent::protocol::Verdict;
+use chrono::DateTime;
 use quick_junit::{NonSuccessKind, Report, SerializeError, TestCase, TestCaseStatus, TestSuite};
 
+use super::outcome::Outcome;
 use super::record::{Case, Record};
 
 /// The document.
@@ -21,6 +22,10 @@ pub(crate) fn document(record: &Record) -> Result<String, SerializeError> {
     for (name, value) in properties {
         suite.add_property((name, value.as_str()));
     }
+    suite.set_time(seconds(record.seconds));
+    if let Ok(started) = DateTime::parse_from_rfc3339(&record.started) {
+        suite.set_timestamp(started);
+    }
     suite.add_test_cases(record.cases.iter().map(test_case));
     let mut report = Report::new("irqstorm");
     report.set_time(seconds(record.seconds));
@@ -30,21 +35,15 @@ pub(crate) fn document(record: &Record) -> Result<String, SerializeError> {
 
 fn test_case(case: &Case) -> TestCase {
     let reason = case.reasons.first().map_or("", String::as_str);
-    let status = match case.verdict {
-        Verdict::Pass => TestCaseStatus::success(),
-        Verdict::Skip => {
-            let mut status = TestCaseStatus::skipped();
-            status.set_message(reason);
-            status
-        }
-        Verdict::Fail => {
-            let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
-            status.set_message(reason);
-            let splats = case.splats.iter().map(|splat| splat.lines.join("\n"));
-            let text: Vec<String> = case.reasons.iter().cloned().chain(splats).collect();
-            status.set_description(text.join("\n"));
-            status
-        }
+    let remark = case.remark().unwrap_or_default();
+    let status = match case.outcome() {
+        Outcome::Passed | Outcome::Fixed => TestCaseStatus::success(),
+        Outcome::Skipped => skipped("skip", reason, ""),
+        // What a known failure says stays to be read.
+        Outcome::Known => skipped("xfail", &remark, &said(case)),
+        Outcome::Failed => failure("fail", reason, &said(case)),
+        Outcome::NotFailed => failure("xpass", &remark, ""),
+        Outcome::NotRun => failure("skip", &remark, reason),
     };
     let mut test = TestCase::new(case.name.clone(), status);
     test.set_classname("irqstorm");
@@ -54,10 +53,37 @@ fn test_case(case: &Case) -> TestCase {
         .iter()
         .map(|figure| format!("{}: {} {}", figure.name, figure.value, figure.unit))
         .collect();
-    if !figures.is_empty() {
-        test.set_system_out(figures.join("\n"));
+    let remark = (case.outcome() == Outcome::Fixed).then_some(remark);
+    let said: Vec<String> = remark.into_iter().chain(figures).collect();
+    if !said.is_empty() {
+        test.set_system_out(said.join("\n"));
     }
     test
+}
+
+/// Its reasons, and what the kernel complained of.
+fn said(case: &Case) -> String {
+    let splats = case.splats.iter().map(|splat| splat.lines.join("\n"));
+    let text: Vec<String> = case.reasons.iter().cloned().chain(splats).collect();
+    text.join("\n")
+}
+
+fn skipped(kind: &str, message: &str, text: &str) -> TestCaseStatus {
+    told(TestCaseStatus::skipped(), kind, message, text)
+}
+
+fn failure(kind: &str, message: &str, text: &str) -> TestCaseStatus {
+    let status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+    told(status, kind, message, text)
+}
+
+fn told(mut status: TestCaseStatus, kind: &str, message: &str, text: &str) -> TestCaseStatus {
+    status.set_type(kind);
+    status.set_message(message);
+    if !text.is_empty() {
+        status.set_description(text);
+    }
+    status
 }
 
 fn seconds(seconds: f64) -> Duration {
@@ -78,7 +104,7 @@ mod tests {
             "{xml}"
         );
         assert!(
-            xml.contains("<failure message=\"3 bios ended twice\""),
+            xml.contains("<failure message=\"3 bios ended twice\" type=\"fail\""),
             "{xml}"
         );
         assert!(xml.contains("<skipped message="), "{xml}");

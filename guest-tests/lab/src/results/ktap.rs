@@ -1,10 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 //! KTAP version 1 (Documentation/dev-tools/ktap.rst), line by line as the run
-//! goes.
+//! goes, and as the kernel's own parser, tools/testing/kunit/kunit_parser.py,
+//! takes it: what does not fail the run is "ok", with a directive that says
+//! what it is. A failure that was expected is `ok N NAME # XFAIL WHY`, as
+//! kselftest has it; "not ok # TODO" would be counted as a failure.
 
 use irqstorm_agent::protocol::Verdict;
 
+use super::outcome::{Expected, Outcome};
 use super::record::{Case, Record};
+
+/// What ends the kernel's parser wherever in a line it stands: the last words
+/// of a kernel, which here are quoted as the reason of a failure.
+const LAST_WORDS: [&str; 3] = [
+    "List of all partitions:",
+    "Kernel panic - not syncing: VFS:",
+    "reboot: System halted",
+];
 
 /// The version line, what is run, and the plan.
 pub(crate) fn header_lines(record: &Record, cases: usize) -> String {
@@ -49,28 +61,66 @@ pub(crate) fn case_lines(number: usize, case: &Case) -> String {
             diagnostic(format!("as required, the kernel said: {}", splat.title));
         }
     }
-    let skipped = case.verdict == Verdict::Skip;
-    for reason in case.reasons.iter().skip(usize::from(skipped)) {
+    let outcome = case.outcome();
+    // The reason of a skip is on its result line.
+    let told = usize::from(outcome == Outcome::Skipped);
+    for reason in case.reasons.iter().skip(told) {
         diagnostic(reason.clone());
     }
-    let ok = if case.verdict == Verdict::Fail {
-        "not ok"
-    } else {
-        "ok"
-    };
-    text.push_str(&format!("{ok} {number} {}", case.name));
-    match case.reasons.first() {
-        Some(reason) if skipped => text.push_str(&format!(" # SKIP {}", one_line(reason))),
-        _ => {}
+    if let Some(remark) = case.remark() {
+        diagnostic(remark);
     }
-    text.push('\n');
+    let ok = if outcome.fails_run() { "not ok" } else { "ok" };
+    let directive = directive(case, outcome);
+    text.push_str(&format!("{ok} {number} {}{directive}\n", case.name));
     text
 }
 
-/// A '#' would begin a directive, and a newline another line.
+/// What stands behind the name on a result line.
+fn directive(case: &Case, outcome: Outcome) -> String {
+    match outcome {
+        Outcome::Skipped => {
+            let reason = case.reasons.first().map_or("", String::as_str);
+            format!(" # SKIP {}", one_line(reason)).trim_end().into()
+        }
+        Outcome::Known => {
+            let reason = case.expected.as_ref().map(Expected::reason);
+            format!(" # XFAIL {}", one_line(&reason.unwrap_or_default()))
+        }
+        Outcome::Passed
+        | Outcome::Failed
+        | Outcome::Fixed
+        | Outcome::NotFailed
+        | Outcome::NotRun => String::new(),
+    }
+}
+
+/// The sums, as kselftest has them.
+pub(crate) fn totals_line(record: &Record) -> String {
+    let totals = record.totals();
+    format!(
+        "# Totals: pass:{} fail:{} xfail:{} xpass:{} skip:{} error:0\n",
+        totals.passed - totals.fixed,
+        totals.failed,
+        totals.known,
+        totals.fixed,
+        totals.skipped
+    )
+}
+
+/// A newline would begin another line, a '#' behind a space a directive, and a
+/// kernel's last words would end it all.
 fn one_line(text: &str) -> String {
-    let clean = |c: char| if c.is_control() || c == '#' { ' ' } else { c };
-    text.chars().map(clean).collect()
+    let breaks = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
+    let mut line = String::with_capacity(text.len());
+    for c in text.chars() {
+        let begins = c == '#' && (line.is_empty() || line.ends_with(' '));
+        line.push(if breaks(c) || begins { ' ' } else { c });
+    }
+    for words in LAST_WORDS {
+        line = line.replace(words, &words.replace(':', " -"));
+    }
+    line
 }
 
 /// A figure as people read it: counts whole, anything else to a hundredth.
@@ -80,6 +130,7 @@ fn rounded(value: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::outcome::Source;
     use super::super::record::samples;
     use super::*;
 
@@ -118,6 +169,53 @@ mod tests {
         case.splats = samples::record().cases[1].splats.clone();
         let text = case_lines(1, &case);
         assert!(text.contains("# x: as required, the kernel said: WARNING: x"));
+    }
+
+    fn result_of(case: &Case) -> String {
+        let text = case_lines(1, case);
+        let results = text.lines().filter(|line| !line.starts_with('#'));
+        results.collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn what_does_not_fail_the_run_is_ok() {
+        let mut case = samples::case("x", Verdict::Fail);
+        case.expected = Some(Expected {
+            by: Source::List,
+            why: "see #12 # SKIP".into(),
+            place: Some("known:1".into()),
+            must: false,
+        });
+        assert_eq!(
+            result_of(&case),
+            "ok 1 x # XFAIL known: see  12   SKIP (known:1)"
+        );
+        case.verdict = Verdict::Pass;
+        assert_eq!(result_of(&case), "ok 1 x");
+        let text = case_lines(1, &case);
+        assert!(
+            text.contains("# x: listed as known to fail, passed"),
+            "{text}"
+        );
+        case.expected.as_mut().unwrap().must = true;
+        assert_eq!(result_of(&case), "not ok 1 x");
+    }
+
+    #[test]
+    fn the_totals_are_those_of_kselftest() {
+        assert_eq!(
+            totals_line(&samples::record()),
+            "# Totals: pass:1 fail:1 xfail:0 xpass:0 skip:1 error:0\n"
+        );
+    }
+
+    #[test]
+    fn a_kernels_last_words_do_not_end_the_report() {
+        for words in LAST_WORDS {
+            let mut case = samples::case("x", Verdict::Fail);
+            case.reasons = vec![format!("it said: {words} and no more")];
+            assert!(!case_lines(1, &case).contains(words));
+        }
     }
 
     #[test]

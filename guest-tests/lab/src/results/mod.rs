@@ -6,12 +6,14 @@
 mod folder;
 mod junit;
 mod ktap;
+mod outcome;
 mod record;
 mod summary;
 pub(crate) mod table;
 
 pub(crate) use folder::Folder;
-pub(crate) use ktap::{case_lines, header_lines};
+pub(crate) use ktap::{case_lines, header_lines, totals_line};
+pub(crate) use outcome::{Expected, Source};
 #[cfg(test)]
 pub(crate) use record::samples;
 pub(crate) use record::{Case, DeviceCounts, Hang, KernelRecord, Record, ReplayRecord, SCHEMA};

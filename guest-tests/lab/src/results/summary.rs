@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 //! The summary that a person reads at the end.
 
-use irqstorm_agent::protocol::{Verdict, figures};
+use irqstorm_agent::protocol::figures;
 
+use super::outcome::Outcome;
 use super::record::{Case, Record};
 use super::table;
 
@@ -14,20 +15,15 @@ pub(crate) fn summary(record: &Record) -> String {
         text.push('\n');
     }
     for case in &record.cases {
-        let word = match case.verdict {
-            Verdict::Pass => continue,
-            Verdict::Fail => "FAILED",
-            Verdict::Skip => "skipped",
-        };
-        text.push_str(&format!(
-            "{word} {}: {}\n",
-            case.name,
-            case.reasons.join("; ")
-        ));
+        text.extend(told(case));
     }
     let totals = record.totals();
+    let known = match totals.known {
+        0 => String::new(),
+        known => format!("{known} failed as expected, "),
+    };
     text.push_str(&format!(
-        "{} passed, {} failed, {} skipped, in {:.0} s (kernel {}, {}, seed {})\n",
+        "{} passed, {} failed, {known}{} skipped, in {:.0} s (kernel {}, {}, seed {})\n",
         totals.passed,
         totals.failed,
         totals.skipped,
@@ -48,6 +44,25 @@ pub(crate) fn summary(record: &Record) -> String {
         ));
     }
     text
+}
+
+/// What there is to say of a case that did not simply pass.
+fn told(case: &Case) -> Option<String> {
+    let reasons = case.reasons.join("; ");
+    let (word, remark) = match case.outcome() {
+        Outcome::Passed => return None,
+        Outcome::Failed | Outcome::NotFailed | Outcome::NotRun => ("FAILED", case.remark()),
+        Outcome::Skipped => ("skipped", None),
+        Outcome::Known => ("known", case.remark()),
+        Outcome::Fixed => ("passed", case.remark()),
+    };
+    let parts: Vec<String> = [Some(reasons), remark].into_iter().flatten().collect();
+    let parts: Vec<&str> = parts
+        .iter()
+        .map(String::as_str)
+        .filter(|part| !part.is_empty())
+        .collect();
+    Some(format!("{word} {}: {}\n", case.name, parts.join("; ")))
 }
 
 fn cases_table(record: &Record) -> comfy_table::Table {
@@ -88,10 +103,11 @@ fn cells(case: &Case) -> Vec<String> {
     };
     vec![
         case.name.clone(),
-        match case.verdict {
-            Verdict::Pass => "pass",
-            Verdict::Fail => "FAIL",
-            Verdict::Skip => "skip",
+        match case.outcome() {
+            Outcome::Passed | Outcome::Fixed => "pass",
+            Outcome::Failed | Outcome::NotFailed | Outcome::NotRun => "FAIL",
+            Outcome::Known => "known",
+            Outcome::Skipped => "skip",
         }
         .to_owned(),
         part_of(figures::TAGGED_IN_TASK, figures::TAGGED),
@@ -194,6 +210,7 @@ fn whole(value: f64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::outcome::{Expected, Source};
     use super::super::record::samples;
     use super::*;
 
@@ -208,6 +225,25 @@ mod tests {
             "FAILED exactly-once: 3 bios ended twice",
             "skipped hotplug-drain: the kernel has no",
             "1 passed, 1 failed, 1 skipped",
+        ] {
+            assert!(text.contains(words), "{words}\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_failure_that_was_expected_is_told_as_one() {
+        let mut record = samples::record();
+        record.cases[1].expected = Some(Expected {
+            by: Source::Design,
+            why: "so it is made".into(),
+            place: None,
+            must: true,
+        });
+        let text = summary(&record);
+        for words in [
+            "known exactly-once: 3 bios ended twice;",
+            "failed as expected, by design: so it is made",
+            "1 passed, 0 failed, 1 failed as expected, 1 skipped",
         ] {
             assert!(text.contains(words), "{words}\n{text}");
         }

@@ -30,7 +30,7 @@ use crate::guest::Outputs;
 use crate::patched;
 use crate::progress::Stages;
 use crate::qemu::{Machine, Sockets};
-use crate::results::{Folder, KernelRecord, Record, ReplayRecord, SCHEMA};
+use crate::results::{Folder, KernelRecord, Record, ReplayRecord, SCHEMA, totals_line};
 use crate::run_dir::{CONTROL_SOCKET, RunDir};
 use crate::suite::{self, Bench};
 
@@ -127,12 +127,15 @@ impl Session {
         suite::run(
             &mut self.bench,
             &self.trial.tests,
+            &self.trial.expectations,
             &mut self.record,
             &mut |record, case| {
                 watcher.ended(record, case)?;
                 folder.add(record, case)
             },
         )?;
+        watcher.complete(&self.record)?;
+        folder.add_ktap(&totals_line(&self.record))?;
         self.count_replayed()
     }
 

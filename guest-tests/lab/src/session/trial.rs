@@ -8,13 +8,15 @@ use irqstorm_agent::catalogue::TestInfo;
 use crate::cli::Memory;
 use crate::failure::Failure;
 use crate::repository::NamedScenario;
-use crate::suite;
+use crate::suite::{self, Expectations};
 
 /// Tests, the device's script for them, and the guest's size.
 #[derive(Clone, Debug)]
 pub(crate) struct Trial {
     /// The tests, in their order.
     pub(crate) tests: Vec<&'static TestInfo>,
+    /// Which of them are expected to fail.
+    pub(crate) expectations: Expectations,
     /// The scenario in force when a test begins, drawing from `seed`.
     pub(crate) scenario: NamedScenario,
     /// The seed of every random choice.

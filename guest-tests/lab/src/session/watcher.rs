@@ -11,4 +11,9 @@ pub(crate) trait Watcher {
 
     /// The newest case of the record.
     fn ended(&mut self, record: &Record, case: &Case) -> Result<(), Failure>;
+
+    /// No case is to come any more.
+    fn complete(&mut self, _record: &Record) -> Result<(), Failure> {
+        Ok(())
+    }
 }

@@ -83,6 +83,7 @@ pub(super) fn run(bench: &mut Bench, test: &TestInfo, seed: u64) -> Result<Case,
         device: (verdict != Verdict::Skip).then(|| DeviceCounts::between(&before, &after)),
         splats,
         hang,
+        expected: None,
     })
 }
 

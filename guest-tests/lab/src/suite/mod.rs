@@ -7,6 +7,8 @@
 
 mod bench;
 mod case;
+mod expect;
+mod names;
 mod verdict;
 mod ways;
 
@@ -16,27 +18,48 @@ use irqstorm_agent::catalogue::{Shape, TESTS, TestInfo, find};
 use irqstorm_agent::protocol::Verdict;
 
 pub(crate) use bench::Bench;
-pub(crate) use verdict::{exit_of, failing_by_design};
+pub(crate) use expect::Expectations;
+pub(crate) use verdict::exit_of;
 pub(crate) use ways::{Way, ways_of};
 
+use self::names::Pattern;
 use crate::failure::Failure;
 use crate::results::{Case, Record};
 
 /// The case that stands for all that the kernel said outside of the tests.
 pub(crate) const QUIET: &str = "quiet-console";
 
-/// The tests of these names; if none, all but those that are run by name only.
-/// They are in the order of the catalogue, but those of one machine together,
-/// so that it boots once.
-pub(crate) fn select(names: &[String]) -> Result<Vec<&'static TestInfo>, Failure> {
+/// The tests of these names; if none, all but those that are run by name only;
+/// without those that are excluded, by name or pattern. They are in the order of
+/// the catalogue, but those of one machine together, so that it boots once.
+pub(crate) fn select(
+    names: &[String],
+    excluded: &[String],
+) -> Result<Vec<&'static TestInfo>, Failure> {
     for name in names {
         known(name)?;
     }
+    let excluded = excluded
+        .iter()
+        .map(|text| Pattern::of_tests(text))
+        .collect::<Result<Vec<_>, String>>()
+        .map_err(|reason| Failure::BadArgument {
+            what: "--exclude".into(),
+            reason,
+        })?;
     let wanted = |test: &&TestInfo| match names.is_empty() {
         true => !test.by_name,
         false => names.iter().any(|name| name == test.name),
     };
-    Ok(by_machine(TESTS.iter().filter(wanted).collect()))
+    let kept = |test: &&TestInfo| !excluded.iter().any(|pattern| pattern.takes(test.name));
+    let selected: Vec<&TestInfo> = TESTS.iter().filter(wanted).filter(kept).collect();
+    if selected.is_empty() {
+        return Err(Failure::BadArgument {
+            what: "--exclude".into(),
+            reason: "no test is left to run".into(),
+        });
+    }
+    Ok(by_machine(selected))
 }
 
 /// Whether these are the tests that are run when none are named.
@@ -97,12 +120,14 @@ fn known(name: &str) -> Result<&'static TestInfo, Failure> {
 pub(crate) fn run(
     bench: &mut Bench,
     tests: &[&'static TestInfo],
+    expectations: &Expectations,
     record: &mut Record,
     on_case: &mut dyn FnMut(&Record, &Case) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let begun = Instant::now();
     let before = record.seconds;
-    let mut add = |record: &mut Record, case: Case| {
+    let mut add = |record: &mut Record, mut case: Case| {
+        case.expected = expectations.of(&case.name, &record.kernel.name);
         record.cases.push(case.clone());
         record.seconds = before + begun.elapsed().as_secs_f64();
         on_case(record, &case)
@@ -138,6 +163,7 @@ fn quiet_console(bench: &Bench) -> Case {
         device: None,
         splats,
         hang: None,
+        expected: None,
     }
 }
 
@@ -149,18 +175,32 @@ mod tests {
     #[test]
     fn all_tests_but_the_long_ones_are_run_unless_some_are_named() {
         let short = TESTS.iter().filter(|test| !test.by_name);
-        assert!(select(&[]).unwrap().into_iter().eq(short));
+        assert!(select(&[], &[]).unwrap().into_iter().eq(short));
         let long = TESTS.iter().find(|test| test.by_name).unwrap();
-        assert_eq!(select(&[long.name.to_owned()]).unwrap(), [long]);
+        assert_eq!(select(&[long.name.to_owned()], &[]).unwrap(), [long]);
         let names = ["task-context".to_owned()];
-        let selected = select(&names).unwrap();
+        let selected = select(&names, &[]).unwrap();
         assert_eq!(selected.len(), 1);
         assert_eq!(selected[0].name, "task-context");
     }
 
     #[test]
+    fn what_is_excluded_is_not_run() {
+        let all = select(&[], &[]).unwrap();
+        let less = select(&[], &["interrupt-*".into(), "volley".into()]).unwrap();
+        let gone = |test: &TestInfo| test.name.starts_with("interrupt-") || test.name == "volley";
+        assert!(all.iter().any(|test| gone(test)));
+        assert!(!less.iter().any(|test| gone(test)));
+        for excluded in ["nosuch", "*"] {
+            let failure = select(&[], &[excluded.to_owned()]).unwrap_err();
+            assert_eq!(failure.exit(), Exit::Usage);
+            assert!(failure.to_string().contains("--exclude"), "{failure}");
+        }
+    }
+
+    #[test]
     fn each_machine_boots_once() {
-        let selected = select(&[]).unwrap();
+        let selected = select(&[], &[]).unwrap();
         let mut machines = machines(&selected);
         assert_eq!(machines[0], Shape::RUN);
         while let Some(machine) = machines.pop() {
@@ -170,7 +210,7 @@ mod tests {
 
     #[test]
     fn an_unknown_test_is_answered_with_what_there_is() {
-        let failure = select(&["nosuch".to_owned()]).unwrap_err();
+        let failure = select(&["nosuch".to_owned()], &[]).unwrap_err();
         assert_eq!(failure.exit(), Exit::Usage);
         let text = failure.to_string();
         assert!(
@@ -181,7 +221,7 @@ mod tests {
 
     #[test]
     fn what_is_to_fail_must_be_run() {
-        let selected = select(&["task-context".to_owned()]).unwrap();
+        let selected = select(&["task-context".to_owned()], &[]).unwrap();
         assert!(check_expected(&["task-context".to_owned()], &selected).is_ok());
         assert!(check_expected(&["exactly-once".to_owned()], &selected).is_err());
         assert!(check_expected(&["nosuch".to_owned()], &selected).is_err());

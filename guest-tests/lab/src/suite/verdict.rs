@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 //! From what was seen to a verdict, and from verdicts to the exit code.
 
-use irqstorm_agent::catalogue::find;
 use irqstorm_agent::protocol::{Finished, Verdict, figures};
 
 use super::case::Ending;
@@ -80,31 +79,11 @@ fn undriven(finished: &Finished) -> Option<String> {
     })
 }
 
-/// The tests of a run that had to fail, since its kernel breaks what they claim
-/// by design, with what of the design it is. Those that were skipped had not.
-pub(crate) fn failing_by_design(record: &Record) -> Vec<(&str, &'static str)> {
-    let run = record
-        .cases
-        .iter()
-        .filter(|case| case.verdict != Verdict::Skip);
-    run.filter_map(|case| {
-        let why = find(&case.name)?.fails_by_design(&record.kernel.name)?;
-        Some((case.name.as_str(), why))
-    })
-    .collect()
-}
-
-/// The exit code. With tests that are to fail, success is that precisely these
-/// did.
-pub(crate) fn exit_of(record: &Record, expected: &[String]) -> Exit {
-    let failed = record.failed();
-    let as_expected = expected.iter().all(|name| failed.contains(&name.as_str()));
-    let no_other = failed
-        .iter()
-        .all(|name| expected.iter().any(|expected| expected == name));
-    match as_expected && no_other {
-        true => Exit::Passed,
-        false => Exit::TestsFailed,
+/// The exit code: by what each case means.
+pub(crate) fn exit_of(record: &Record) -> Exit {
+    match record.cases.iter().any(|case| case.outcome().fails_run()) {
+        true => Exit::TestsFailed,
+        false => Exit::Passed,
     }
 }
 
@@ -114,8 +93,9 @@ mod tests {
 
     use irqstorm_agent::protocol::Figure;
 
+    use super::super::{Expectations, select};
     use super::*;
-    use crate::results::{Case, SCHEMA};
+    use crate::results::samples;
 
     fn finished(verdict: Verdict, reason: &str) -> Ending {
         Ending::Finished(Finished {
@@ -211,64 +191,23 @@ mod tests {
         assert!(reasons[0].contains("only 9 of 10"), "{reasons:?}");
     }
 
-    fn record(failed: &[&str]) -> Record {
-        let case = |name: &str, verdict| Case {
-            name: name.into(),
-            claim: String::new(),
-            machine: None,
-            verdict,
-            reasons: Vec::new(),
-            seconds: 0.0,
-            figures: Vec::new(),
-            device: None,
-            splats: Vec::new(),
-            hang: None,
-        };
-        let mut cases = vec![case("sound", Verdict::Pass), case("other", Verdict::Skip)];
-        cases.extend(failed.iter().map(|name| case(name, Verdict::Fail)));
-        Record {
-            schema: SCHEMA,
-            irqstorm: String::new(),
-            started: String::new(),
-            seconds: 0.0,
-            complete: true,
-            kernel: Default::default(),
-            qemu: String::new(),
-            accel: String::new(),
-            cpus: 2,
-            memory_mib: 512,
-            seed: 1,
-            scenario: String::new(),
-            replay: None,
-            guest: None,
-            cases,
+    #[test]
+    fn the_exit_code_follows_what_the_cases_mean() {
+        let mut record = samples::record();
+        assert_eq!(exit_of(&record), Exit::TestsFailed);
+        let expected = Expectations::default();
+        for case in &mut record.cases {
+            case.expected = expected.of(&case.name, "7.2+v4");
         }
-    }
-
-    #[test]
-    fn the_exit_code_follows_the_verdicts() {
-        assert_eq!(exit_of(&record(&[]), &[]), Exit::Passed);
-        assert_eq!(exit_of(&record(&["a"]), &[]), Exit::TestsFailed);
-    }
-
-    #[test]
-    fn an_expected_failure_must_come_and_come_alone() {
-        let expected = ["a".to_owned()];
-        assert_eq!(exit_of(&record(&["a"]), &expected), Exit::Passed);
-        assert_eq!(exit_of(&record(&[]), &expected), Exit::TestsFailed);
-        assert_eq!(exit_of(&record(&["a", "b"]), &expected), Exit::TestsFailed);
-    }
-
-    #[test]
-    fn what_a_design_breaks_has_to_fail_unless_it_is_skipped() {
-        let mut run = record(&["queue-calls", "task-context"]);
-        assert_eq!(failing_by_design(&run), []);
-        run.kernel.name = "7.2+v4".into();
-        let found = failing_by_design(&run);
-        assert!(matches!(found[..], [("queue-calls", _)]), "{found:?}");
-        for case in &mut run.cases {
-            case.verdict = Verdict::Skip;
+        assert_eq!(exit_of(&record), Exit::TestsFailed);
+        record.cases.retain(|case| case.verdict != Verdict::Fail);
+        assert_eq!(exit_of(&record), Exit::Passed);
+        let names = ["task-context".to_owned()];
+        let selected = select(&names, &[]).unwrap();
+        let must = Expectations::read(&names, &selected, &[], false).unwrap();
+        for case in &mut record.cases {
+            case.expected = must.of(&case.name, "7.2+v4");
         }
-        assert_eq!(failing_by_design(&run), []);
+        assert_eq!(exit_of(&record), Exit::TestsFailed, "it passed");
     }
 }
