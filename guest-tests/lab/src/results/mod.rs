@@ -5,6 +5,8 @@
 
 mod folder;
 mod junit;
+#[cfg(test)]
+mod kernel_parser;
 mod ktap;
 mod outcome;
 mod record;
