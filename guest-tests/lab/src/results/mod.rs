@@ -10,6 +10,8 @@ mod kernel_parser;
 mod ktap;
 mod outcome;
 mod record;
+#[cfg(test)]
+mod schema;
 mod summary;
 pub(crate) mod table;
 
