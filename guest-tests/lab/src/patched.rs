@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use irqstorm_images::{Images, KernelChoice, PatchSet, Patched};
 
 use crate::failure::{Failure, io_failure};
+use crate::process::option;
 use crate::progress::Stages;
 use crate::results::Folder;
 
@@ -51,10 +52,8 @@ pub(crate) fn arguments(patches: &[PathBuf], results: &Path) -> Vec<OsString> {
     } else {
         patches.to_vec()
     };
-    let pairs = all
-        .into_iter()
-        .map(|patch| ["--patch".into(), patch.into_os_string()]);
-    pairs.flatten().collect()
+    let words = all.into_iter().map(|patch| option("--patch", patch));
+    words.flatten().collect()
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 //! Child processes that cannot outlive the lab.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -158,6 +158,18 @@ fn parent_in(stat: &str) -> Option<i32> {
     after_name.split_ascii_whitespace().nth(1)?.parse().ok()
 }
 
+/// An option with its value, which may itself look like one.
+pub(crate) fn option(name: &str, value: impl Into<OsString>) -> Vec<OsString> {
+    let value = value.into();
+    if !value.as_encoded_bytes().starts_with(b"-") {
+        return vec![name.into(), value];
+    }
+    let mut word = OsString::from(name);
+    word.push("=");
+    word.push(value);
+    vec![word]
+}
+
 /// A word as a shell takes it back.
 pub(crate) fn shell_word(word: &OsStr) -> String {
     let word = word.to_string_lossy();
@@ -169,7 +181,7 @@ pub(crate) fn shell_word(word: &OsStr) -> String {
 }
 
 /// A command line as a shell takes it back, an argument a line.
-pub(crate) fn shell_line(program: &Path, arguments: &[std::ffi::OsString]) -> String {
+pub(crate) fn shell_line(program: &Path, arguments: &[OsString]) -> String {
     let mut line = shell_word(program.as_os_str());
     for argument in arguments {
         let starts_option = argument.to_string_lossy().starts_with('-');

@@ -19,7 +19,7 @@ use crate::plan::Plan;
 use crate::request::{QueueId, RequestId};
 use crate::units::Nanos;
 
-pub use replay::{Recorded, Replay, ReplayError};
+pub use replay::{Recorded, Replay, ReplayError, UNRECORDED_PLAIN};
 pub use scripted::Scripted;
 
 /// What a decision may depend on, and what it is about.

@@ -3,7 +3,9 @@
 //!
 //! A decision follows the request: the k-th write of 4096 bytes at sector 8
 //! gets what the k-th such write got, whatever queue it comes on and whenever.
-//! What was not recorded is decided by the scenario, and counted.
+//! What was not recorded is decided by the scenario, and counted; in a recording
+//! that begins with the line [`UNRECORDED_PLAIN`] it is completed at once, with
+//! an interrupt when one is wanted, so that the file alone decides.
 
 use std::collections::{HashMap, VecDeque};
 use std::io::BufRead;
@@ -19,6 +21,10 @@ const MAX_LINE: u64 = 4096;
 
 /// The most decisions of a recording.
 const MAX_DECISIONS: usize = 20_000_000;
+
+/// The first line of a recording that decides about every request: plainly where
+/// it says nothing.
+pub const UNRECORDED_PLAIN: &str = "{\"unrecorded\":\"plain\"}";
 
 /// One line of a recording: a request and what was decided about it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,6 +83,20 @@ struct Lost {
     lost: u64,
 }
 
+/// The line that says who decides what was not recorded.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Unrecorded {
+    #[serde(rename = "unrecorded")]
+    _by: Plain,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Plain {
+    Plain,
+}
+
 /// What makes two requests the same one.
 type Identity = (Operation, Sector, u64);
 
@@ -84,6 +104,8 @@ type Identity = (Operation, Sector, u64);
 #[derive(Debug, Default)]
 pub struct Replay {
     decisions: HashMap<Identity, VecDeque<Plan>>,
+    /// Whether what was not recorded is decided plainly, not by the scenario.
+    plain: bool,
     repeated: u64,
     unrecorded: u64,
 }
@@ -110,6 +132,9 @@ impl Replay {
             }
             match serde_json::from_str::<Recorded>(&text) {
                 Ok(recorded) => replay.add(&recorded),
+                Err(_) if line == 1 && serde_json::from_str::<Unrecorded>(&text).is_ok() => {
+                    replay.plain = true;
+                }
                 Err(error) => match serde_json::from_str(&text) {
                     Ok(Lost { lost }) => return Err(ReplayError::Lost { line, lost }),
                     Err(_) => return refuse(error.to_string()),
@@ -125,7 +150,8 @@ impl Replay {
         same.push_back(recorded.plan);
     }
 
-    /// What was decided about such a request, if that was recorded.
+    /// What was decided about such a request, if that was recorded or the
+    /// recording decides about every request.
     pub fn next(&mut self, traits: &Traits) -> Option<Plan> {
         let identity = (traits.operation, traits.sector, traits.bytes);
         let plan = self
@@ -136,7 +162,7 @@ impl Replay {
             Some(_) => self.repeated += 1,
             None => self.unrecorded += 1,
         }
-        plan
+        plan.or_else(|| self.plain.then(Plan::default))
     }
 
     /// How many decisions were repeated.
@@ -190,6 +216,27 @@ mod tests {
         assert_eq!(latency(0, 8), Some(3));
         assert_eq!(latency(0, 8), None);
         assert_eq!((replay.repeated(), replay.unrecorded()), (3, 2));
+    }
+
+    #[test]
+    fn a_recording_may_decide_about_every_request() {
+        let text = format!("{UNRECORDED_PLAIN}\n{}", line(0, 0, 8, 1));
+        let mut replay = Replay::read(text.as_bytes()).unwrap();
+        let recorded = replay.next(&traits(0, 8)).unwrap();
+        assert_eq!(recorded.latency, Nanos(1));
+        assert_eq!(replay.next(&traits(0, 8)), Some(Plan::default()));
+        assert_eq!(replay.next(&traits(0, 16)), Some(Plan::default()));
+        assert_eq!((replay.repeated(), replay.unrecorded()), (1, 2));
+    }
+
+    #[test]
+    fn who_decides_what_was_not_recorded_is_said_first() {
+        let late = format!("{}{UNRECORDED_PLAIN}\n", line(0, 0, 8, 1));
+        let other = UNRECORDED_PLAIN.replace("plain", "chance");
+        for (text, at) in [(late, "line 2"), (other, "line 1")] {
+            let error = Replay::read(text.as_bytes()).unwrap_err().to_string();
+            assert!(error.contains(at), "{error}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 mod ctl;
 mod device;
 mod mutants;
+mod repeat;
 mod run;
 mod top;
 
@@ -12,7 +13,8 @@ use clap::{Args, Parser, Subcommand};
 pub(crate) use ctl::{CtlArguments, CtlCommand, SocketArgument, StormAction};
 pub(crate) use device::{CheckArguments, DeviceArguments, DeviceCommand, DiffArguments};
 pub(crate) use mutants::MutantsArguments;
-pub(crate) use run::{AccelChoice, MachineArguments, Memory, RunArguments};
+pub(crate) use repeat::{RepeatArguments, ShrinkArguments};
+pub(crate) use run::{AccelChoice, MachineArguments, Memory, QEMU, RunArguments};
 pub(crate) use top::TopArguments;
 
 use crate::completion;
@@ -51,7 +53,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Boot a kernel on the device and run the guest tests
-    Run(RunArguments),
+    Run(Box<RunArguments>),
     /// Run the tests on the kernels that they must catch, and on sound ones
     Mutants(MutantsArguments),
     /// List the kernels, tests and scenarios there are

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 //! `irqstorm run`.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::EXIT_CODES;
+use super::{EXIT_CODES, RepeatArguments, ShrinkArguments};
 use crate::completion;
 
 const RUN_HELP: &str = "\
@@ -60,6 +61,12 @@ pub(crate) struct RunArguments {
     /// What it is run on.
     #[command(flatten)]
     pub(crate) machine: MachineArguments,
+    /// How often it is run.
+    #[command(flatten)]
+    pub(crate) repeat: RepeatArguments,
+    /// What is done about a failure.
+    #[command(flatten)]
+    pub(crate) shrink: ShrinkArguments,
     /// Where to make the results folder
     #[arg(long, value_name = "DIR", default_value = "results")]
     pub(crate) results: PathBuf,
@@ -76,10 +83,10 @@ pub(crate) struct RunArguments {
     pub(crate) strict_known: bool,
     /// Keep the guest and the device running after the suite, until ^C; the
     /// guest is the one of the last test
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["repeat", "until_failure", "span"])]
     pub(crate) keep: bool,
     /// Print results.json to stdout at the end, in place of KTAP
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["repeat", "until_failure", "span"])]
     pub(crate) json: bool,
 }
 
@@ -99,7 +106,7 @@ pub(crate) struct MachineArguments {
     #[arg(long, value_enum, default_value_t = AccelChoice::Auto)]
     pub(crate) accel: AccelChoice,
     /// The QEMU to use
-    #[arg(long, value_name = "PATH", default_value = "qemu-system-x86_64")]
+    #[arg(long, value_name = "PATH", default_value = QEMU)]
     pub(crate) qemu: PathBuf,
 }
 
@@ -114,9 +121,18 @@ pub(crate) enum AccelChoice {
     Tcg,
 }
 
+/// The QEMU that is taken if none is named.
+pub(crate) const QEMU: &str = "qemu-system-x86_64";
+
 /// The guest's memory in MiB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Memory(pub(crate) u32);
+
+impl fmt::Display for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}M", self.0)
+    }
+}
 
 /// Below this the kernel and its initramfs do not fit with room to test.
 const LEAST_MIB: u32 = 128;

@@ -7,6 +7,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use chrono::Utc;
+use serde::Serialize;
 
 use super::record::{Case, Record};
 use super::{case_lines, header_lines, junit};
@@ -14,6 +15,15 @@ use crate::failure::{Failure, io_failure};
 
 /// The link to the newest run.
 const LATEST: &str = "latest";
+
+/// What a run leaves beside its record.
+const BULK: [&str; 5] = [
+    "console.log",
+    "decisions.ndjson",
+    "device.log",
+    "events.ndjson",
+    "qemu.log",
+];
 
 /// More runs than that do not begin within one second.
 const MOST_NAMESAKES: u32 = 1000;
@@ -36,6 +46,43 @@ impl Folder {
         Ok(Folder { path })
     }
 
+    /// Makes a folder of this name in it.
+    pub(crate) fn inside(&self, name: &str) -> Result<Folder, Failure> {
+        let path = self.path.join(name);
+        fs::create_dir(&path).map_err(io_failure("create folder", &path))?;
+        Ok(Folder { path })
+    }
+
+    /// Removes what takes space: the steps of every request, what was decided
+    /// about it, and what everybody said.
+    pub(crate) fn keep_records(&self) -> Result<(), Failure> {
+        for name in BULK {
+            let path = self.join(name);
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(io_failure("remove", &path)(error));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds a line of JSON to a file.
+    pub(crate) fn add_line(&self, name: &str, line: &impl Serialize) -> Result<(), Failure> {
+        let path = self.join(name);
+        let write = || -> io::Result<()> {
+            let mut text = serde_json::to_vec(line).map_err(io::Error::other)?;
+            text.push(b'\n');
+            let mut file = fs::OpenOptions::new()
+                .create(true)
+                .append(true)
+                .open(&path)?;
+            file.write_all(&text)
+        };
+        write().map_err(io_failure("write", &path))
+    }
+
     /// Where it is.
     pub(crate) fn path(&self) -> &Path {
         &self.path
@@ -48,7 +95,7 @@ impl Folder {
 
     /// Begins ktap.txt with a plan of so many cases.
     pub(crate) fn begin(&self, record: &Record, cases: usize) -> Result<(), Failure> {
-        self.write("ktap.txt", header_lines(record, cases).as_bytes())?;
+        self.write("ktap.txt", header_lines(record, cases, None).as_bytes())?;
         self.write_reports(record)
     }
 
@@ -159,6 +206,24 @@ mod tests {
         assert_ne!(one.path(), two.path());
         let latest = parent.path().join(LATEST).canonicalize().unwrap();
         assert_eq!(latest, two.path());
+    }
+
+    #[test]
+    fn the_records_stay_when_the_bulk_goes() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = Folder::create(parent.path(), "x").unwrap();
+        let one = folder.inside("0001").unwrap();
+        assert!(folder.inside("0001").is_err());
+        one.begin(&samples::record(), 3).unwrap();
+        for name in BULK {
+            one.write(name, b"much").unwrap();
+        }
+        one.keep_records().unwrap();
+        one.keep_records().unwrap();
+        let left = fs::read_dir(one.path()).unwrap().flatten();
+        let mut left: Vec<_> = left.map(|entry| entry.file_name()).collect();
+        left.sort();
+        assert_eq!(left, ["junit.xml", "ktap.txt", "results.json"]);
     }
 
     #[test]

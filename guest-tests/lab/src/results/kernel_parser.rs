@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use super::outcome::{Expected, Outcome, Source};
 use super::record::{Case, Record, samples};
-use super::{case_lines, header_lines, totals_line};
+use super::{case_lines, header_lines, nested, repetition_lines, totals_line};
 
 const PARSER: &str = "tools/testing/kunit/kunit.py";
 
@@ -79,7 +79,7 @@ fn parse_text(text: &str) -> Parsed {
 }
 
 fn ktap_of(record: &Record) -> String {
-    let mut text = header_lines(record, record.cases.len());
+    let mut text = header_lines(record, record.cases.len(), None);
     for (number, case) in (1..).zip(&record.cases) {
         text += &case_lines(number, case);
     }
@@ -224,6 +224,35 @@ fn the_kernel_nests_a_run_in_its_selftests() {
         .map(|line| format!("# {line}\n"))
         .collect();
     assert_agrees(&record, &parse_text(&nested));
+}
+
+#[test]
+#[ignore = "needs the kernel's source, see above"]
+fn the_kernel_reads_repetitions_as_tests_within_tests() {
+    let hostile = hostile();
+    let mut fine = samples::record();
+    fine.cases.remove(1);
+    for plan in [Some(2), None] {
+        let mut text = repetition_lines::header(plan, 7);
+        for (number, record) in [(1, &fine), (2, &hostile)] {
+            let name = repetition_lines::name(number);
+            let mut run = header_lines(record, record.cases.len(), Some(&name));
+            for (number, case) in (1..).zip(&record.cases) {
+                run += &case_lines(number, case);
+            }
+            text += &nested(&(run + &totals_line(record)));
+            text += &repetition_lines::result(number, record);
+        }
+        let parsed = parse_text(&text);
+        let (one, two) = (fine.totals(), hostile.totals());
+        assert_eq!(parsed.counts["failed"], one.failed + two.failed);
+        let passed = one.passed + one.known + two.passed + two.known;
+        assert_eq!(parsed.counts["passed"], passed);
+        assert_eq!(parsed.counts["skipped"], one.skipped + two.skipped);
+        assert_eq!(parsed.counts["errors"], 0);
+        assert_eq!(parsed.counts["crashed"], 0);
+        assert_eq!(parsed.code, 1);
+    }
 }
 
 /// Nothing of the above is told by a case's name alone.

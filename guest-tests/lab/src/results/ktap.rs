@@ -18,18 +18,27 @@ const LAST_WORDS: [&str; 3] = [
     "reboot: System halted",
 ];
 
-/// The version line, what is run, and the plan.
-pub(crate) fn header_lines(record: &Record, cases: usize) -> String {
+/// The version line, what is run, and the plan; with a name, of a run within a
+/// document of several.
+pub(crate) fn header_lines(record: &Record, cases: usize, name: Option<&str>) -> String {
     let kernel = &record.kernel;
     let release = kernel.release.as_deref().unwrap_or("unknown");
+    let name = name.map(|name| format!("# Subtest: {}\n", one_line(name)));
     format!(
-        "KTAP version 1\n# kernel {} ({release}), {} CPUs, {}, scenario {}, seed {}\n1..{cases}\n",
+        "KTAP version 1\n{}# kernel {} ({release}), {} CPUs, {}, scenario {}, seed {}\n1..{cases}\n",
+        name.unwrap_or_default(),
         one_line(&kernel.name),
         record.cpus,
         record.accel,
         one_line(&record.scenario),
         record.seed,
     )
+}
+
+/// Lines of a run within a document of several.
+pub(crate) fn nested(text: &str) -> String {
+    let lines = text.lines().map(|line| format!("    {line}\n"));
+    lines.collect()
 }
 
 /// The result line of case `number`, counted from 1, after its diagnostics.
@@ -137,7 +146,7 @@ mod tests {
     #[test]
     fn a_run_reads_as_ktap() {
         let record = samples::record();
-        let mut text = header_lines(&record, record.cases.len());
+        let mut text = header_lines(&record, record.cases.len(), None);
         for (number, case) in (1..).zip(&record.cases) {
             text.push_str(&case_lines(number, case));
         }

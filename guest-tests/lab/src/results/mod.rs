@@ -10,15 +10,17 @@ mod kernel_parser;
 mod ktap;
 mod outcome;
 mod record;
+mod repetitions;
 #[cfg(test)]
 mod schema;
 mod summary;
 pub(crate) mod table;
 
 pub(crate) use folder::Folder;
-pub(crate) use ktap::{case_lines, header_lines, totals_line};
+pub(crate) use ktap::{case_lines, header_lines, nested, totals_line};
 pub(crate) use outcome::{Expected, Source};
 #[cfg(test)]
 pub(crate) use record::samples;
 pub(crate) use record::{Case, DeviceCounts, Hang, KernelRecord, Record, ReplayRecord, SCHEMA};
+pub(crate) use repetitions::{Tally, repetition_lines};
 pub(crate) use summary::summary;

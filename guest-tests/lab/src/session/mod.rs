@@ -9,6 +9,7 @@
 //! beyond its cases, or ends the process: that is for the commands, which may
 //! make any number of runs of one subject, one after the other.
 
+pub(crate) mod again;
 mod lab;
 mod script;
 mod trial;
@@ -82,6 +83,18 @@ impl Session {
         stages: Stages,
     ) -> Result<Session, Failure> {
         let folder = Folder::create(results, &subject.name)?;
+        Session::open_in(lab, subject, trial, folder, begun, stages)
+    }
+
+    /// The same in a folder that is there.
+    pub(crate) fn open_in(
+        lab: &mut Lab,
+        subject: &Subject,
+        trial: &Trial,
+        folder: Folder,
+        begun: &Begun,
+        stages: Stages,
+    ) -> Result<Session, Failure> {
         if let Some(patched) = &subject.patched {
             patched::keep(patched, &folder)?;
         }

@@ -1,16 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 //! commands.txt: a shell script that starts device and guest as a run did.
 
-use std::ffi::OsString;
-
 use irqstorm_agent::catalogue::Shape;
 
-use super::{Lab, Subject, Trial};
+use super::{Lab, Subject, Trial, again};
 use crate::device::DeviceOptions;
-use crate::patched;
 use crate::process::{shell_line, shell_word};
 use crate::qemu::Machine;
-use crate::repository::DEFAULT_SCENARIO;
 use crate::results::Folder;
 use crate::run_dir::RunDir;
 use crate::suite;
@@ -36,7 +32,8 @@ pub(super) fn commands(
         .collect();
     let folder = run_dir.path().display();
     let control = machine.sockets.control.display();
-    let again = shell_line("irqstorm".as_ref(), &again(subject, trial, results));
+    let again = again::arguments(lab, subject, trial, results.path());
+    let again = shell_line("irqstorm".as_ref(), &again);
     format!(
         "# The run again:\n{again}\n\n\
          # Its decisions again, whatever they depend on has become:\n\
@@ -51,26 +48,6 @@ pub(super) fn commands(
         scenario = trial.scenario.name,
         decisions = shell_word(options.record.as_os_str()),
     )
-}
-
-/// The arguments of `irqstorm` that make the run again.
-fn again(subject: &Subject, trial: &Trial, results: &Folder) -> Vec<OsString> {
-    let mut again = vec!["run".into(), "--kernel".into(), subject.name.clone().into()];
-    again.extend(patched::arguments(&subject.patch_files, results.path()));
-    if !suite::is_default(&trial.tests) {
-        for test in &trial.tests {
-            again.extend(["--test".into(), test.name.into()]);
-        }
-    }
-    if trial.scenario.name != DEFAULT_SCENARIO {
-        again.extend(["--scenario".into(), trial.scenario.name.clone().into()]);
-    }
-    again.extend(["--seed".into(), trial.seed.to_string().into()]);
-    if let Some(replay) = &trial.replay {
-        again.extend(["--replay".into(), replay.into()]);
-    }
-    again.extend(["--cpus".into(), trial.cpus.to_string().into()]);
-    again
 }
 
 /// How to start the guest of one shape.

@@ -5,6 +5,7 @@
 //! A list is lines `TEST [KERNEL] [# WHY]`; both may be patterns, and `#` at
 //! the beginning of a line makes it a comment.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -13,6 +14,7 @@ use irqstorm_agent::catalogue::{TestInfo, find};
 
 use super::names::Pattern;
 use crate::failure::Failure;
+use crate::process::option;
 use crate::results::{Expected, Source};
 
 /// The longest list, in bytes.
@@ -22,6 +24,7 @@ const MAX_LIST: u64 = 1 << 20;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Expectations {
     arguments: Vec<String>,
+    lists: Vec<PathBuf>,
     known: Vec<Known>,
     strict: bool,
 }
@@ -51,9 +54,21 @@ impl Expectations {
         }
         Ok(Expectations {
             arguments: expect_fail.to_vec(),
+            lists: lists.to_vec(),
             known,
             strict,
         })
+    }
+
+    /// The arguments that say the same for some tests.
+    pub(crate) fn arguments(&self, tests: &[&'static TestInfo]) -> Vec<OsString> {
+        let run = |name: &&String| tests.iter().any(|test| test.name == **name);
+        let named = self.arguments.iter().filter(run);
+        let named = named.map(|name| option("--expect-fail", name));
+        let lists = self.lists.iter();
+        let lists = lists.map(|list| option("--known-failures", list));
+        let strict = (self.strict && !self.lists.is_empty()).then(|| "--strict-known".into());
+        named.chain(lists).flatten().chain(strict).collect()
     }
 
     /// What is expected of a case on a kernel. Whoever names a test on the

@@ -14,7 +14,8 @@ mod ways;
 
 use std::time::Instant;
 
-use irqstorm_agent::catalogue::{Shape, TESTS, TestInfo, find};
+pub(crate) use irqstorm_agent::catalogue::find;
+use irqstorm_agent::catalogue::{Shape, TESTS, TestInfo};
 use irqstorm_agent::protocol::Verdict;
 
 pub(crate) use bench::Bench;

@@ -33,8 +33,15 @@ struct Decisions {
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Line {
-    Lost { lost: u64 },
+    Lost {
+        lost: u64,
+    },
     Decision(Recorded),
+    /// Who decides what was not recorded.
+    Unrecorded {
+        #[serde(rename = "unrecorded")]
+        _by: String,
+    },
 }
 
 /// Compares two recordings.
@@ -69,6 +76,7 @@ fn read(path: &Path) -> Result<Decisions, Failure> {
                 decisions.lost = decisions.lost.saturating_add(lost);
                 continue;
             }
+            Line::Unrecorded { .. } => continue,
         };
         let times = seen.entry((recorded.queue, recorded.nth)).or_default();
         let place = (recorded.queue, recorded.nth, *times);

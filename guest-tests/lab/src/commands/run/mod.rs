@@ -1,16 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 //! `irqstorm run`: from the arguments to a verdict.
 
+mod ktap;
+mod repeat;
+
 use std::time::Duration;
 
+use self::ktap::Ktap;
 use crate::cli::RunArguments;
 use crate::device;
 use crate::failure::{Exit, Failure};
 use crate::interrupt;
 use crate::progress::Stages;
 use crate::repository::{DEFAULT_SCENARIO, Repository};
-use crate::results::{Case, Folder, Record, case_lines, header_lines, summary, totals_line};
-use crate::session::{Begun, Lab, Session, Trial, Wanted, Watcher, random_seed};
+use crate::results::{Folder, Record, summary};
+use crate::session::{Begun, Lab, Session, Subject, Trial, Wanted, random_seed};
 use crate::suite::{self, Expectations};
 
 /// Between two looks whether the user wants out.
@@ -35,12 +39,30 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<Exit, Failure> {
             "an image alone: no probe can be built for it, and tests that need one are skipped",
         );
     }
-    let results = &arguments.results;
-    let mut session = Session::open(&mut lab, &subject, &trial, results, &begun, stages)?;
+    drop(stages);
+    if arguments.repeat.asked_for() {
+        return repeat::run(arguments, &mut lab, &subject, &trial);
+    }
+    once(arguments, &mut lab, &subject, &trial, &begun)
+}
+
+fn once(
+    arguments: &RunArguments,
+    lab: &mut Lab,
+    subject: &Subject,
+    trial: &Trial,
+    begun: &Begun,
+) -> Result<Exit, Failure> {
+    let (results, stages) = (&arguments.results, Stages::new());
+    let mut session = Session::open(lab, subject, trial, results, begun, stages)?;
     session.run(&mut Ktap {
         quiet: arguments.json,
+        within: None,
     })?;
     let exit = conclude(arguments, session.record(), session.folder())?;
+    if let Some(command) = session.repeat(lab, subject) {
+        eprintln!("to repeat what failed: {command}");
+    }
     if arguments.keep {
         keep(&session)?;
     }
@@ -76,36 +98,6 @@ fn plan(arguments: &RunArguments, repository: &Repository) -> Result<(Wanted, Tr
         memory: arguments.machine.memory,
     };
     Ok((wanted, trial))
-}
-
-/// Prints KTAP as the run goes.
-struct Ktap {
-    quiet: bool,
-}
-
-impl Ktap {
-    fn show(&self, text: &str) {
-        if !self.quiet {
-            print!("{text}");
-        }
-    }
-}
-
-impl Watcher for Ktap {
-    fn begins(&mut self, record: &Record, cases: usize) -> Result<(), Failure> {
-        self.show(&header_lines(record, cases));
-        Ok(())
-    }
-
-    fn ended(&mut self, record: &Record, case: &Case) -> Result<(), Failure> {
-        self.show(&case_lines(record.cases.len(), case));
-        Ok(())
-    }
-
-    fn complete(&mut self, record: &Record) -> Result<(), Failure> {
-        self.show(&totals_line(record));
-        Ok(())
-    }
 }
 
 fn conclude(arguments: &RunArguments, record: &Record, folder: &Folder) -> Result<Exit, Failure> {
