@@ -30,6 +30,7 @@ mod repository;
 mod results;
 mod run_dir;
 mod session;
+mod shrink;
 mod suite;
 
 use std::process::ExitCode;

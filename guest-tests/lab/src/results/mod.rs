@@ -18,7 +18,7 @@ pub(crate) mod table;
 
 pub(crate) use folder::Folder;
 pub(crate) use ktap::{case_lines, header_lines, nested, totals_line};
-pub(crate) use outcome::{Expected, Source};
+pub(crate) use outcome::{Expected, Outcome, Source};
 #[cfg(test)]
 pub(crate) use record::samples;
 pub(crate) use record::{Case, DeviceCounts, Hang, KernelRecord, Record, ReplayRecord, SCHEMA};

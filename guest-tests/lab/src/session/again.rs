@@ -15,7 +15,7 @@ use crate::suite::{self, find};
 
 /// Its arguments: all that the verdict of a run depends on, and nothing that is
 /// as it would be anyway.
-pub(super) fn arguments(
+pub(crate) fn arguments(
     lab: &Lab,
     subject: &Subject,
     trial: &Trial,

@@ -3,6 +3,8 @@
 
 mod ktap;
 mod repeat;
+mod search;
+mod shrink;
 
 use std::time::Duration;
 
@@ -66,7 +68,17 @@ fn once(
     if arguments.keep {
         keep(&session)?;
     }
-    session.close();
+    let outcome = session.close();
+    if arguments.shrink.shrink {
+        shrink::run(
+            arguments,
+            lab,
+            subject,
+            trial,
+            &outcome.record,
+            &outcome.folder,
+        )?;
+    }
     Ok(exit)
 }
 
