@@ -11,9 +11,9 @@ use irqstorm_core::scenario::ScenarioError;
 /// How `irqstorm` ends; the numbers are documented in `--help`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
-    /// Every test passed or was skipped with its reason.
+    /// Every test passed, failed as expected, or was skipped with its reason.
     Passed,
-    /// Some test failed.
+    /// Some test failed, or passed although it has to fail.
     TestsFailed,
     /// What was asked for cannot be.
     Usage,

@@ -98,6 +98,40 @@ fn values_that_cannot_be_are_refused_with_what_can() {
 }
 
 #[test]
+fn what_is_excluded_or_known_to_fail_has_to_be_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let list = folder.path().join("known.txt");
+    let name = list.display().to_string();
+    fs::write(&list, "# comment\ntask-context 7.3 # why\nnosuch # why\n").unwrap();
+    let known = ["run", "--known-failures", &name];
+    refused(&known, 2, &["known.txt:3", "'nosuch'", "exactly-once"]);
+    let missing = ["run", "--known-failures", "/nonexistent.txt"];
+    refused(&missing, 2, &["/nonexistent.txt", "known failures"]);
+    refused(&["run", "--strict-known"], 2, &["--known-failures"]);
+    refused(
+        &["run", "--exclude", "nosuch"],
+        2,
+        &["--exclude", "'nosuch'"],
+    );
+    let none = ["run", "--test", "chains", "--exclude", "ch*"];
+    refused(&none, 2, &["--exclude", "no test is left"]);
+}
+
+#[test]
+fn repetitions_and_shrinking_have_limits_that_can_be() {
+    refused(&["run", "--repeat", "0"], 2, &["--repeat", "0"]);
+    refused(&["run", "--for", "90"], 2, &["--for", "unit", "8h"]);
+    refused(
+        &["run", "--repeat", "2", "--keep"],
+        2,
+        &["--repeat", "--keep"],
+    );
+    refused(&["run", "--until-failure", "--json"], 2, &["--json"]);
+    refused(&["run", "--repeat", "2", "--shrink"], 2, &["--shrink"]);
+    refused(&["run", "--shrink-tries", "3"], 2, &["--shrink"]);
+}
+
+#[test]
 fn a_scenarios_wrong_key_and_value_are_named_with_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("my.toml");
@@ -356,6 +390,8 @@ fn the_completer_knows_commands_names_keys_and_values() {
         "7.2+v4~never-defers",
     );
     offers(&["irqstorm", "run", "--scenario", "def"], "default-storm");
+    offers(&["irqstorm", "run", "--exclude", "vol"], "volley");
+    offers(&["irqstorm", "run", "--until"], "--until-failure");
     offers(&["irqstorm", "ctl", "watch", "mark"], "marked");
     offers(&["irqstorm", "ctl", "release", "mi"], "min_age=");
     // Bash has the word in three parts and wants the last.

@@ -21,11 +21,13 @@ use crate::completion;
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0    every test passed, or was skipped with its reason
-  1    a test failed
-  2    what was asked for cannot be: an argument, a name, a scenario
+  0    every test passed, failed as expected, or was skipped with its reason
+  1    a test failed, or passed although it has to fail; device diff: the
+       recordings differ
+  2    what was asked for cannot be: an argument, a name, a scenario, a list,
+       a patch
   3    the lab could not do its work: a package is missing, a build failed,
-       the guest did not boot
+       the guest did not boot, QEMU or the device ended
   130  interrupted; everything that was started has been ended";
 
 const EXAMPLES: &str = "\

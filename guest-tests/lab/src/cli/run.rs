@@ -20,6 +20,10 @@ Examples:
   curl -s ADDRESS/raw | irqstorm run --kernel 7.2 --patch -
   irqstorm run --test exactly-once --seed 7     one test, with a seed to repeat
   irqstorm run --replay results/latest/decisions.ndjson
+  irqstorm run --exclude 'interrupt-*' --known-failures known.txt
+  irqstorm run --test chains --repeat 50 --seed 7
+  irqstorm run --test no-lost-wakeup --until-failure --for 8h
+  irqstorm run --test whole-batches --shrink    if it fails: what of the schedule it needs
   irqstorm run --kernel 7.2+v4~never-defers --test task-context --expect-fail task-context
 
 KTAP goes to stdout, progress and the summary to stderr; everything is kept in
