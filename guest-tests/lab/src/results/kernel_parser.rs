@@ -15,7 +15,8 @@ use serde_json::Value;
 
 use super::outcome::{Expected, Outcome, Source};
 use super::record::{Case, Record, samples};
-use super::{case_lines, header_lines, nested, repetition_lines, totals_line};
+use super::{bail_out_line, case_lines, header_lines, nested, repetition_lines, totals_line};
+use crate::failure::Failure;
 
 const PARSER: &str = "tools/testing/kunit/kunit.py";
 
@@ -197,7 +198,8 @@ fn the_kernel_misses_what_was_not_run() {
     let text = ktap_of(&record);
     // As it is left when the lab itself is stopped after two of three cases.
     let end = text.find("ok 3 ").unwrap();
-    let parsed = parse_text(&text[..end]);
+    let ended = bail_out_line(&Failure::Interrupted);
+    let parsed = parse_text(&(text[..end].to_owned() + &ended));
     assert_eq!(parsed.counts["crashed"], 1, "{}", parsed.counts);
     assert_eq!(parsed.code, 1);
 }

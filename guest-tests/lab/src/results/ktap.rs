@@ -9,6 +9,7 @@ use irqstorm_agent::protocol::Verdict;
 
 use super::outcome::{Expected, Outcome};
 use super::record::{Case, Record};
+use crate::failure::Failure;
 
 /// What ends the kernel's parser wherever in a line it stands: the last words
 /// of a kernel, which here are quoted as the reason of a failure.
@@ -117,6 +118,14 @@ pub(crate) fn totals_line(record: &Record) -> String {
     )
 }
 
+/// That the rest of the plan will not come, as kselftest says it.
+pub(crate) fn bail_out_line(failure: &Failure) -> String {
+    match failure {
+        Failure::Interrupted => "Bail out! interrupted\n".to_owned(),
+        other => format!("Bail out! failed to {}\n", one_line(&other.to_string())),
+    }
+}
+
 /// A newline would begin another line, a '#' behind a space a directive, and a
 /// kernel's last words would end it all.
 fn one_line(text: &str) -> String {
@@ -216,6 +225,17 @@ mod tests {
             totals_line(&samples::record()),
             "# Totals: pass:1 fail:1 xfail:0 xpass:0 skip:1 error:0\n"
         );
+    }
+
+    #[test]
+    fn a_run_that_ends_early_says_so_in_a_line() {
+        let failure = Failure::Control("a\nok 1 x".into());
+        assert_eq!(
+            bail_out_line(&failure),
+            "Bail out! failed to talk to the device: a ok 1 x\n"
+        );
+        let ended = bail_out_line(&Failure::Interrupted);
+        assert_eq!(ended, "Bail out! interrupted\n");
     }
 
     #[test]

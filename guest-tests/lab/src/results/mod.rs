@@ -17,7 +17,7 @@ mod summary;
 pub(crate) mod table;
 
 pub(crate) use folder::Folder;
-pub(crate) use ktap::{case_lines, header_lines, nested, totals_line};
+pub(crate) use ktap::{bail_out_line, case_lines, header_lines, nested, totals_line};
 pub(crate) use outcome::{Expected, Outcome, Source};
 #[cfg(test)]
 pub(crate) use record::samples;

@@ -161,17 +161,6 @@ pub(crate) struct Hang {
     pub(crate) blocked: Vec<BlockedTask>,
 }
 
-impl Record {
-    /// The names of the tests that failed, expected or not.
-    pub(crate) fn failed(&self) -> Vec<&str> {
-        let failed = self
-            .cases
-            .iter()
-            .filter(|case| case.verdict == Verdict::Fail);
-        failed.map(|case| case.name.as_str()).collect()
-    }
-}
-
 #[cfg(test)]
 pub(crate) mod samples {
     use super::*;
@@ -267,10 +256,5 @@ mod tests {
         let record = samples::record();
         let text = serde_json::to_string(&record).unwrap();
         assert_eq!(serde_json::from_str::<Record>(&text).unwrap(), record);
-    }
-
-    #[test]
-    fn what_failed_is_known_by_name() {
-        assert_eq!(samples::record().failed(), ["exactly-once"]);
     }
 }

@@ -31,7 +31,9 @@ use crate::guest::Outputs;
 use crate::patched;
 use crate::progress::Stages;
 use crate::qemu::{Machine, Sockets};
-use crate::results::{Folder, KernelRecord, Record, ReplayRecord, SCHEMA, totals_line};
+use crate::results::{
+    Folder, KernelRecord, Record, ReplayRecord, SCHEMA, bail_out_line, totals_line,
+};
 use crate::run_dir::{CONTROL_SOCKET, RunDir};
 use crate::suite::{self, Bench};
 
@@ -137,7 +139,7 @@ impl Session {
         let folder = &self.folder;
         folder.begin(&self.record, cases)?;
         watcher.begins(&self.record, cases)?;
-        suite::run(
+        let run = suite::run(
             &mut self.bench,
             &self.trial.tests,
             &self.trial.expectations,
@@ -146,7 +148,13 @@ impl Session {
                 watcher.ended(record, case)?;
                 folder.add(record, case)
             },
-        )?;
+        );
+        if let Err(why) = run {
+            watcher.gave_up(&why);
+            // Why it ends is said all the same.
+            let _ = folder.add_ktap(&bail_out_line(&why));
+            return Err(why);
+        }
         watcher.complete(&self.record)?;
         folder.add_ktap(&totals_line(&self.record))?;
         self.count_replayed()

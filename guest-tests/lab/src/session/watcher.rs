@@ -12,6 +12,9 @@ pub(crate) trait Watcher {
     /// The newest case of the record.
     fn ended(&mut self, record: &Record, case: &Case) -> Result<(), Failure>;
 
+    /// The session ends here, with cases that were to come.
+    fn gave_up(&mut self, _why: &Failure) {}
+
     /// No case is to come any more.
     fn complete(&mut self, _record: &Record) -> Result<(), Failure> {
         Ok(())

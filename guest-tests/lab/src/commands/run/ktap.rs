@@ -4,7 +4,7 @@
 use std::io::Write;
 
 use crate::failure::{Failure, io_failure};
-use crate::results::{Case, Record, case_lines, header_lines, nested, totals_line};
+use crate::results::{Case, Record, bail_out_line, case_lines, header_lines, nested, totals_line};
 use crate::session::Watcher;
 
 /// Prints what a session does.
@@ -41,6 +41,11 @@ impl Watcher for Ktap {
 
     fn ended(&mut self, record: &Record, case: &Case) -> Result<(), Failure> {
         self.show(&case_lines(record.cases.len(), case))
+    }
+
+    fn gave_up(&mut self, why: &Failure) {
+        // Why it ends is said all the same.
+        let _ = self.show(&bail_out_line(why));
     }
 
     fn complete(&mut self, record: &Record) -> Result<(), Failure> {
