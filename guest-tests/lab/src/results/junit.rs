@@ -30,7 +30,29 @@ pub(crate) fn document(record: &Record) -> Result<String, SerializeError> {
     let mut report = Report::new("irqstorm");
     report.set_time(seconds(record.seconds));
     report.add_test_suite(suite);
-    report.to_string()
+    report.to_string().map(without_sum_of_skips)
+}
+
+/// The schema of Jenkins, which others follow, has the number of skipped tests
+/// at a suite and not above all of them.
+fn without_sum_of_skips(document: String) -> String {
+    let (Some(begin), Some(end)) = (document.find("<testsuites "), document.find("<testsuite "))
+    else {
+        return document;
+    };
+    let root = &document[begin..end];
+    let Some(at) = root.find(" skipped=\"") else {
+        return document;
+    };
+    // Behind the attribute's value.
+    let after = root[at..].match_indices('"').nth(1);
+    match after {
+        Some((length, _)) => {
+            let (from, to) = (begin + at, begin + at + length + 1);
+            [&document[..from], &document[to..]].concat()
+        }
+        None => document,
+    }
 }
 
 fn test_case(case: &Case) -> TestCase {
@@ -51,7 +73,10 @@ fn test_case(case: &Case) -> TestCase {
     let figures: Vec<String> = case
         .figures
         .iter()
-        .map(|figure| format!("{}: {} {}", figure.name, figure.value, figure.unit))
+        .map(|figure| {
+            let text = format!("{}: {} {}", figure.name, figure.value, figure.unit);
+            text.trim_end().to_owned()
+        })
         .collect();
     let remark = (case.outcome() == Outcome::Fixed).then_some(remark);
     let said: Vec<String> = remark.into_iter().chain(figures).collect();
@@ -92,8 +117,37 @@ fn seconds(seconds: f64) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use super::super::outcome::{Expected, Source};
     use super::super::record::samples;
     use super::*;
+
+    #[test]
+    fn what_failed_as_expected_is_skipped_and_says_why() {
+        let mut record = samples::record();
+        record.cases[1].expected = Some(Expected {
+            by: Source::List,
+            why: "see <there>".into(),
+            place: None,
+            must: false,
+        });
+        let xml = document(&record).unwrap();
+        assert!(xml.contains(r#"failures="0""#), "{xml}");
+        assert!(xml.contains(r#"type="xfail">3 bios ended twice"#), "{xml}");
+        let expected = record.cases[1].expected.clone();
+        record.cases[0].expected = expected;
+        let passed = document(&record).unwrap();
+        assert!(
+            passed.contains("listed as known to fail, passed"),
+            "{passed}"
+        );
+        for case in &mut record.cases {
+            if let Some(expected) = &mut case.expected {
+                expected.must = true;
+            }
+        }
+        let strict = document(&record).unwrap();
+        assert!(strict.contains(r#"type="xpass""#), "{strict}");
+    }
 
     #[test]
     fn every_verdict_has_its_element_and_hostile_text_is_escaped() {
@@ -108,6 +162,11 @@ mod tests {
             "{xml}"
         );
         assert!(xml.contains("<skipped message="), "{xml}");
+        let root = xml.lines().nth(1).unwrap();
+        assert_eq!(
+            root,
+            r#"<testsuites name="irqstorm" tests="3" failures="1" errors="0" time="9.250">"#
+        );
         assert!(!xml.contains("<y>") && !xml.contains('\u{1}'), "{xml}");
     }
 }
