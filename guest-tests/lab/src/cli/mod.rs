@@ -147,6 +147,7 @@ mod tests {
 
     #[test]
     fn every_exit_code_is_documented() {
+        const README: &str = include_str!("../../../../README.md");
         use crate::failure::Exit;
         for exit in [
             Exit::Passed,
@@ -157,6 +158,8 @@ mod tests {
         ] {
             let line = format!("\n  {:<3}  ", exit.code());
             assert!(EXIT_CODES.contains(&line), "{exit:?}");
+            let row = format!("\n| {} | ", exit.code());
+            assert!(README.contains(&row), "{exit:?} in the README");
         }
     }
 }

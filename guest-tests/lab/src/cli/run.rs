@@ -58,19 +58,14 @@ pub(crate) struct RunArguments {
     /// and printed]
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
-    /// Decide again what an earlier run decided: its decisions.ndjson. What is
-    /// not in it is decided by the scenario, and counted
+    /// Decide again what an earlier run decided: its decisions.ndjson, or the
+    /// minimal.ndjson of --shrink. What is not in it is decided by the scenario,
+    /// or plainly if the file says so, and counted
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub(crate) replay: Option<PathBuf>,
     /// What it is run on.
     #[command(flatten)]
     pub(crate) machine: MachineArguments,
-    /// How often it is run.
-    #[command(flatten)]
-    pub(crate) repeat: RepeatArguments,
-    /// What is done about a failure.
-    #[command(flatten)]
-    pub(crate) shrink: ShrinkArguments,
     /// Where to make the results folder
     #[arg(long, value_name = "DIR", default_value = "results")]
     pub(crate) results: PathBuf,
@@ -92,6 +87,12 @@ pub(crate) struct RunArguments {
     /// Print results.json to stdout at the end, in place of KTAP
     #[arg(long, conflicts_with_all = ["repeat", "until_failure", "span"])]
     pub(crate) json: bool,
+    /// How often it is run.
+    #[command(flatten)]
+    pub(crate) repeat: RepeatArguments,
+    /// What is done about a failure.
+    #[command(flatten)]
+    pub(crate) shrink: ShrinkArguments,
 }
 
 /// The guest's machine and what emulates it.
