@@ -5,4 +5,5 @@
 
 pub mod catalogue;
 pub mod interrupts;
+pub mod program;
 pub mod protocol;

@@ -13,6 +13,17 @@
 //! lab    {"do":"power-off"}
 //! ```
 //!
+//! In place of tests the lab may have a program of the host executed, on its
+//! own files ([`crate::program`]):
+//!
+//! ```text
+//! lab    {"do":"execute","command":["fio","job.fio"],"folder":"/home/me",...}
+//! agent  {"say":"executing"}
+//! lab    {"do":"input-end","bytes":0}
+//! agent  {"say":"exited","code":0,"stdout":1834,"stderr":0}
+//! lab    {"do":"power-off"}
+//! ```
+//!
 //! A test runs on a thread of its own: the agent answers `dump` while one runs.
 //! The begin and end of each test are also written to /dev/kmsg, as
 //! [`marker`] says, so that a kernel message on the console can be told to
@@ -21,6 +32,8 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+
+use crate::program::{Execute, Refusal, Stream, Window};
 
 /// The virtio-serial port between agent and lab.
 pub const REPORT_PORT: &str = "irqstorm.report";
@@ -45,6 +58,25 @@ pub enum ToAgent {
         #[serde(default)]
         params: BTreeMap<String, String>,
     },
+    /// Execute a program of the host; once, in a guest that ran no test.
+    Execute(Execute),
+    /// What the program reads ends after so many bytes.
+    InputEnd {
+        /// Bytes sent in all.
+        bytes: u64,
+    },
+    /// Nobody reads this output of the program any more.
+    CloseOutput {
+        /// Which.
+        stream: Stream,
+    },
+    /// Send the program a signal.
+    Signal {
+        /// Its number.
+        signal: i32,
+    },
+    /// Its terminal has another size.
+    Resize(Window),
     /// Say what hangs: answered with [`ToLab::Dumped`], and by the kernel with
     /// its list of blocked tasks on the console.
     Dump,
@@ -78,6 +110,20 @@ pub enum ToLab {
         interrupts: String,
         /// Tasks in uninterruptible sleep.
         blocked: Vec<BlockedTask>,
+    },
+    /// The program runs.
+    Executing,
+    /// The program could not be executed.
+    NotExecuted(Refusal),
+    /// The program has ended.
+    Exited {
+        /// As a shell has it: its exit code, or 128 and the signal that killed
+        /// it.
+        code: u8,
+        /// Bytes of its output on the way to the lab.
+        stdout: u64,
+        /// The same of its errors.
+        stderr: u64,
     },
     /// The agent itself cannot go on; the guest powers off.
     Broken {

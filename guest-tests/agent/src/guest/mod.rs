@@ -10,5 +10,6 @@ pub(crate) mod dm;
 pub(crate) mod kmsg;
 pub(crate) mod ports;
 pub(crate) mod probe;
+pub(crate) mod program;
 pub(crate) mod queue;
 pub(crate) mod serve;

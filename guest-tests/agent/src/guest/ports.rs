@@ -32,7 +32,8 @@ pub(crate) fn open(name: &str, wait: Duration) -> io::Result<File> {
     }
 }
 
-fn find(name: &str) -> Option<String> {
+/// The device of the port of a name.
+pub(crate) fn find(name: &str) -> Option<String> {
     for entry in fs::read_dir(CLASS).ok()?.flatten() {
         let found = fs::read_to_string(entry.path().join("name")).unwrap_or_default();
         if found.trim() == name {

@@ -8,7 +8,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use irqstorm_agent::catalogue;
@@ -17,6 +17,7 @@ use irqstorm_agent::protocol::{
 };
 
 use super::ports::Lines;
+use super::program::{self, Program};
 use super::{boot, cpu, device::Device, disk, ports, probe::ProbeDevice};
 use crate::tests::{self, Bench};
 
@@ -49,6 +50,7 @@ pub(crate) fn serve() -> Result<(), String> {
     reporter.say(&ToLab::Hello(guest.hello.clone()));
     let bench = Arc::new(Mutex::new(guest.bench(reporter.clone())));
     let running = Arc::new(AtomicBool::new(false));
+    let mut program = None;
     let mut lines = Lines::new(port, MAX_LINE);
     loop {
         let line = lines
@@ -65,10 +67,40 @@ pub(crate) fn serve() -> Result<(), String> {
             ToAgent::Run { test, seed, params } => {
                 start(&reporter, &bench, &running, test, seed, params);
             }
+            ToAgent::Execute(order) => {
+                // Its ports are the program's now.
+                lock(&bench).release();
+                program = Program::start(&reporter, &order);
+            }
             ToAgent::Dump => dump(&reporter),
-            ToAgent::PowerOff => boot::power_off(),
+            ToAgent::PowerOff => {
+                if program.is_some() {
+                    program::tidy();
+                }
+                boot::power_off();
+            }
+            message => {
+                if let Some(program) = &program {
+                    steer(program, &message);
+                }
+            }
         }
     }
+}
+
+/// What concerns a program that runs.
+fn steer(program: &Program, message: &ToAgent) {
+    match message {
+        ToAgent::InputEnd { bytes } => program.input_ends(*bytes),
+        ToAgent::CloseOutput { stream } => program.close(*stream),
+        ToAgent::Signal { signal } => program.signal(*signal),
+        ToAgent::Resize(window) => program.resize(*window),
+        _ => {}
+    }
+}
+
+fn lock(bench: &Mutex<Bench>) -> MutexGuard<'_, Bench> {
+    bench.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A panic anywhere in the agent is told to the lab and ends the guest: what it
@@ -149,7 +181,7 @@ fn start(
     let body = move || {
         reporter.say(&ToLab::Started { test: test.clone() });
         boot::log(&marker(&test, Edge::Begin));
-        let mut bench = bench.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut bench = lock(&bench);
         let finished = tests::run(&mut bench, info, seed, params);
         boot::log(&marker(&test, Edge::End));
         running.store(false, Ordering::Release);

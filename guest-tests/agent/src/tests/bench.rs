@@ -95,6 +95,12 @@ impl Bench {
         }
     }
 
+    /// Lets go of probe and device: no test follows.
+    pub(crate) fn release(&mut self) {
+        self.probe = None;
+        self.device = None;
+    }
+
     pub(super) fn begin(&mut self, test: &str, seed: u64, params: BTreeMap<String, String>) {
         self.test = test.to_owned();
         self.seed = seed;
