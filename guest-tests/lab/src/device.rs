@@ -35,6 +35,36 @@ const END_LIMIT: Duration = Duration::from_secs(10);
 /// Held requests that a report shows.
 const SHOWN_HELD: u32 = 100;
 
+/// A disk.
+#[derive(Clone, Debug)]
+pub(crate) struct Disk {
+    /// Where its data is.
+    pub(crate) store: Store,
+    /// Whether it refuses writes.
+    pub(crate) read_only: bool,
+    /// Its logical block, in bytes.
+    pub(crate) block_size: String,
+}
+
+/// Where a disk's data is.
+#[derive(Clone, Debug)]
+pub(crate) enum Store {
+    /// In memory; empty, and of this size.
+    Memory(String),
+    /// In a file or on a block device, by a path that holds anywhere.
+    File(PathBuf),
+}
+
+impl Default for Disk {
+    fn default() -> Disk {
+        Disk {
+            store: Store::Memory(DISK_SIZE.to_owned()),
+            read_only: false,
+            block_size: "512".to_owned(),
+        }
+    }
+}
+
 /// What to start it with.
 #[derive(Clone, Debug)]
 pub(crate) struct DeviceOptions {
@@ -44,6 +74,8 @@ pub(crate) struct DeviceOptions {
     pub(crate) disk_socket: PathBuf,
     /// Where commands come in.
     pub(crate) control_socket: PathBuf,
+    /// Its disk.
+    pub(crate) disk: Disk,
     /// The queues it offers.
     pub(crate) queues: u16,
     /// The seed of its random choices.
@@ -66,7 +98,11 @@ impl DeviceOptions {
         let mut option = |name: &str, value: OsString| line.extend([name.into(), value]);
         option("--socket-path", self.disk_socket.clone().into());
         option("--control", self.control_socket.clone().into());
-        option("--ram", DISK_SIZE.into());
+        match &self.disk.store {
+            Store::Memory(size) => option("--ram", size.into()),
+            Store::File(path) => option("--blk-file", path.into()),
+        }
+        option("--block-size", self.disk.block_size.clone().into());
         option("--num-queues", self.queues.to_string().into());
         option("--seed", self.seed.to_string().into());
         option("--events", self.events.clone().into());
@@ -76,6 +112,9 @@ impl DeviceOptions {
         }
         let change = if self.resizes { "resized" } else { "told" };
         option("--config-change", change.into());
+        if self.disk.read_only {
+            line.push("--read-only".into());
+        }
         line
     }
 }
@@ -162,6 +201,19 @@ impl Device {
     /// How it ended, if it has: it should not.
     pub(crate) fn ended(&mut self) -> Option<String> {
         self.process.ended().map(describe)
+    }
+
+    /// Fails if it has ended: it will then not answer what `what` asks of it.
+    pub(crate) fn check(&mut self, what: &str) -> Result<(), Failure> {
+        match self.ended() {
+            None => Ok(()),
+            Some(ended) => Err(Failure::Program {
+                what: format!("run {what}"),
+                program: "irqstorm-device".into(),
+                ended,
+                detail: "; device.log in the results has its last words".into(),
+            }),
+        }
     }
 
     /// Ends it in order, so that its last events are written.

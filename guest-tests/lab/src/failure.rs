@@ -21,6 +21,10 @@ pub(crate) enum Exit {
     LabFailed,
     /// ^C, SIGTERM or SIGHUP.
     Interrupted,
+    /// As the program did that `exec` ran.
+    OfProgram(u8),
+    /// `exec` itself failed; git bisect takes it for "cannot be tested".
+    ExecFailed,
 }
 
 impl Exit {
@@ -33,6 +37,9 @@ impl Exit {
             Exit::LabFailed => 3,
             // 128 + SIGINT, as shells have it.
             Exit::Interrupted => 130,
+            Exit::OfProgram(code) => code,
+            // As docker run, env and timeout have it.
+            Exit::ExecFailed => 125,
         }
     }
 }

@@ -32,6 +32,7 @@ mod run_dir;
 mod session;
 mod shrink;
 mod suite;
+mod terminal;
 
 use std::process::ExitCode;
 
@@ -45,6 +46,12 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Run(arguments) => commands::run::run(&arguments),
         Command::Mutants(arguments) => commands::mutants::run(&arguments),
+        Command::Exec(arguments) => commands::exec::run(&arguments).or_else(|failure| {
+            if !interrupt::requested() {
+                report(&failure);
+            }
+            Ok(Exit::ExecFailed)
+        }),
         Command::List(arguments) => commands::list::run(&arguments),
         Command::Kernel(arguments) => commands::kernel::run(&arguments),
         Command::Ctl(arguments) => output::until_unread(commands::ctl::run(&arguments)),

@@ -23,6 +23,7 @@ pub(crate) type Lead = Rc<RefCell<String>>;
 /// Draws the stages of a run.
 pub(crate) struct Stages {
     terminal: bool,
+    silent: bool,
     bar: Option<ProgressBar>,
     lead: Lead,
     stage: String,
@@ -37,6 +38,7 @@ impl Stages {
         let now = Instant::now();
         Stages {
             terminal: std::io::stderr().is_terminal(),
+            silent: false,
             bar: None,
             lead: Lead::default(),
             stage: String::new(),
@@ -53,13 +55,21 @@ impl Stages {
         stages
     }
 
+    /// On stderr if that is a terminal; elsewhere nothing is said, so that what
+    /// others write there is alone.
+    pub(crate) fn for_terminals() -> Stages {
+        let mut stages = Stages::new();
+        stages.silent = !stages.terminal;
+        stages
+    }
+
     /// The present stage is over.
     pub(crate) fn end(&mut self) {
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
         }
         let took = self.begun.elapsed().as_secs();
-        if !self.stage.is_empty() && took >= 2 {
+        if !self.stage.is_empty() && took >= 2 && !self.silent {
             eprintln!("{}: {took} s", self.stage);
         }
         self.stage.clear();
@@ -72,7 +82,7 @@ impl Stages {
         let text: String = text.chars().take(70).map(clean).collect();
         match &self.bar {
             Some(bar) => bar.set_message(format!("{}: {text}", self.stage)),
-            None if self.printed.elapsed() >= PLAIN_EVERY => {
+            None if self.printed.elapsed() >= PLAIN_EVERY && !self.silent => {
                 self.printed = Instant::now();
                 eprintln!("{} ... {text}", self.stage);
             }
@@ -84,6 +94,7 @@ impl Stages {
     pub(crate) fn note(&self, line: &str) {
         match &self.bar {
             Some(bar) => bar.suspend(|| eprintln!("{line}")),
+            None if self.silent => {}
             None => eprintln!("{line}"),
         }
     }
@@ -115,6 +126,7 @@ impl Progress for Stages {
         self.printed = self.begun;
         match self.terminal {
             true => self.draw(),
+            false if self.silent => {}
             false => eprintln!("{} ...", self.stage),
         }
     }
@@ -125,7 +137,7 @@ impl Progress for Stages {
             bar.set_position(self.steps.map_or(step, |steps| step.min(steps)));
             return;
         }
-        if self.printed.elapsed() >= PLAIN_EVERY {
+        if self.printed.elapsed() >= PLAIN_EVERY && !self.silent {
             self.printed = Instant::now();
             match self.steps.filter(|&steps| steps > 0) {
                 Some(steps) => {

@@ -3,6 +3,7 @@
 
 mod ctl;
 mod device;
+mod exec;
 mod mutants;
 mod repeat;
 mod run;
@@ -12,6 +13,7 @@ use clap::{Args, Parser, Subcommand};
 
 pub(crate) use ctl::{CtlArguments, CtlCommand, SocketArgument, StormAction};
 pub(crate) use device::{CheckArguments, DeviceArguments, DeviceCommand, DiffArguments};
+pub(crate) use exec::{Complaints, DiskArguments, ExecArguments};
 pub(crate) use mutants::MutantsArguments;
 pub(crate) use repeat::{RepeatArguments, ShrinkArguments};
 pub(crate) use run::{AccelChoice, MachineArguments, Memory, QEMU, RunArguments};
@@ -35,6 +37,7 @@ Examples:
   irqstorm run
   irqstorm run --kernel ~/linux --test task-context --test hotplug-drain
   irqstorm run --scenario my.toml --seed 7 --results /tmp/results
+  irqstorm exec -- fio job.fio
   irqstorm ctl hold
   irqstorm ctl release 1
   irqstorm top
@@ -58,6 +61,8 @@ pub(crate) enum Command {
     Run(Box<RunArguments>),
     /// Run the tests on the kernels that they must catch, and on sound ones
     Mutants(MutantsArguments),
+    /// Run a program of this machine in the guest, on the device
+    Exec(Box<ExecArguments>),
     /// List the kernels, tests and scenarios there are
     List(ListArguments),
     /// Build a kernel, or print where it is

@@ -3,6 +3,7 @@
 
 pub(crate) mod ctl;
 pub(crate) mod device;
+pub(crate) mod exec;
 pub(crate) mod kernel;
 pub(crate) mod list;
 pub(crate) mod mutants;

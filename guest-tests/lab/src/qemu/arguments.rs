@@ -8,6 +8,7 @@ use irqstorm_agent::catalogue::Shape;
 use irqstorm_agent::protocol::{CONTROL_PORT, REPORT_PORT};
 
 use super::Accel;
+use super::host_files::HostFiles;
 use crate::cli::Memory;
 
 /// The kernel's command line.
@@ -51,6 +52,8 @@ pub(crate) struct Machine {
     pub(crate) accel: Accel,
     /// Its channels.
     pub(crate) sockets: Sockets,
+    /// The host's files, for a program of the host.
+    pub(crate) host_files: Option<HostFiles>,
 }
 
 impl Machine {
@@ -83,6 +86,9 @@ impl Machine {
         line.option("-serial", "chardev:console");
         self.disk(&mut line);
         self.ports(&mut line);
+        if let Some(files) = &self.host_files {
+            files.arguments(&mut line);
+        }
         line.0
     }
 
@@ -124,27 +130,33 @@ impl Machine {
     }
 }
 
-fn port(chardev: &str, name: &str) -> String {
+pub(super) fn port(chardev: &str, name: &str) -> String {
     format!("virtserialport,chardev={chardev},name={name}")
 }
 
 /// A socket's chardev; a comma in a path is doubled, as QEMU has it.
-fn socket(id: &str, path: &Path, listen: bool) -> OsString {
+pub(super) fn socket(id: &str, path: &Path, listen: bool) -> OsString {
     let path = path.to_string_lossy().replace(',', ",,");
     let role = if listen { ",server=on,wait=off" } else { "" };
     format!("socket,id={id},path={path}{role}").into()
 }
 
+/// Arguments, one after the other.
 #[derive(Default)]
-struct Line(Vec<OsString>);
+pub(super) struct Line(Vec<OsString>);
 
 impl Line {
+    #[cfg(test)]
+    pub(super) fn into_words(self) -> Vec<OsString> {
+        self.0
+    }
+
     fn flag(&mut self, name: &str) -> &mut Line {
         self.0.push(name.into());
         self
     }
 
-    fn option(&mut self, name: &str, value: impl AsRef<std::ffi::OsStr>) -> &mut Line {
+    pub(super) fn option(&mut self, name: &str, value: impl AsRef<std::ffi::OsStr>) -> &mut Line {
         self.0.push(name.into());
         self.0.push(value.as_ref().to_owned());
         self
@@ -169,6 +181,7 @@ mod tests {
                 report: "/r/report.sock".into(),
                 monitor: "/r/monitor.sock".into(),
             },
+            host_files: None,
         }
     }
 

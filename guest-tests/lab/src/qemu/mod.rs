@@ -3,10 +3,12 @@
 
 mod accel;
 mod arguments;
+mod host_files;
 mod qmp;
 mod version;
 
 pub(crate) use accel::{Accel, Choice, choose};
 pub(crate) use arguments::{Machine, Sockets};
+pub(crate) use host_files::{HostFiles, check_sharing};
 pub(crate) use qmp::Qmp;
 pub(crate) use version::{PACKAGE, Version, check};

@@ -73,6 +73,18 @@ pub(crate) struct KernelRecord {
     pub(crate) has_flag: Option<bool>,
 }
 
+impl From<&irqstorm_images::BuiltKernel> for KernelRecord {
+    fn from(kernel: &irqstorm_images::BuiltKernel) -> KernelRecord {
+        KernelRecord {
+            name: kernel.name.clone(),
+            key: kernel.key.clone(),
+            release: kernel.release.clone(),
+            origin: kernel.origin.clone(),
+            has_flag: kernel.has_flag,
+        }
+    }
+}
+
 /// One test, run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Case {

@@ -25,7 +25,7 @@ pub(crate) use trial::{Trial, random_seed};
 pub(crate) use watcher::Watcher;
 
 use crate::console::Console;
-use crate::device::{Device, DeviceOptions};
+use crate::device::{Device, DeviceOptions, Disk};
 use crate::failure::Failure;
 use crate::guest::Outputs;
 use crate::patched;
@@ -219,6 +219,7 @@ fn machine_of(lab: &Lab, subject: &Subject, trial: &Trial, run_dir: &RunDir) -> 
             report: run_dir.join("report.sock"),
             monitor: run_dir.join("monitor.sock"),
         },
+        host_files: None,
     }
 }
 
@@ -233,6 +234,7 @@ fn device_options(
         program: subject.artifacts.device.clone(),
         disk_socket: machine.sockets.disk.clone(),
         control_socket: machine.sockets.control.clone(),
+        disk: Disk::default(),
         queues: trial.most_queues(),
         seed: trial.seed,
         events: folder.join("events.ndjson"),
@@ -257,13 +259,7 @@ fn first_record(
         started: begun.utc.clone(),
         seconds: begun.instant.elapsed().as_secs_f64(),
         complete: false,
-        kernel: KernelRecord {
-            name: kernel.name.clone(),
-            key: kernel.key.clone(),
-            release: kernel.release.clone(),
-            origin: kernel.origin.clone(),
-            has_flag: kernel.has_flag,
-        },
+        kernel: KernelRecord::from(kernel),
         qemu: lab.qemu_version.to_string(),
         accel: bench.machine().accel.name().to_owned(),
         cpus: trial.cpus,

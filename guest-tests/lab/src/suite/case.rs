@@ -100,7 +100,7 @@ fn watch(bench: &mut Bench, test: &TestInfo, seed: u64) -> Result<Ending, Failur
         return Ok(Ending::Lost(reason));
     }
     loop {
-        check_device(bench, test)?;
+        bench.device.check(test.name)?;
         let next_look = deadline.min(Instant::now() + DEVICE_LOOK);
         match bench.present_guest()?.receive(next_look)? {
             Received::TimedOut if Instant::now() < deadline => {}
@@ -115,19 +115,6 @@ fn watch(bench: &mut Bench, test: &TestInfo, seed: u64) -> Result<Ending, Failur
                 _ => {}
             },
         }
-    }
-}
-
-/// A device that has ended will not answer the test's requests.
-fn check_device(bench: &mut Bench, test: &TestInfo) -> Result<(), Failure> {
-    match bench.device.ended() {
-        None => Ok(()),
-        Some(ended) => Err(Failure::Program {
-            what: format!("run {}", test.name),
-            program: "irqstorm-device".into(),
-            ended,
-            detail: "; device.log in the results has its last words".into(),
-        }),
     }
 }
 
