@@ -129,8 +129,13 @@ fn watch(
             Happening::InputEnded(bytes) => ToAgent::InputEnd { bytes },
             Happening::Unread(stream) => ToAgent::CloseOutput { stream },
         });
-        let signalled = signals.try_iter().map(|signal| ToAgent::Signal { signal });
-        let mut messages: Vec<ToAgent> = happened.chain(signalled).collect();
+        let mut messages: Vec<ToAgent> = happened.collect();
+        for signal in signals.try_iter() {
+            bench
+                .stages
+                .note("sent to the program; once more ends the guest");
+            messages.push(ToAgent::Signal { signal });
+        }
         if resized.swap(false, Ordering::AcqRel) {
             messages.push(ToAgent::Resize(terminal::window()));
         }

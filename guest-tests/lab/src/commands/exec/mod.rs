@@ -145,6 +145,8 @@ pub(crate) fn run(arguments: &ExecArguments) -> Result<Exit, Failure> {
     }
     record.complaints = close(bench, &followed.end);
     record.write(&folder)?;
+    // What the user has ended was lost for that reason alone.
+    interrupt::check()?;
     let (exit, lines) = conclude(&followed.end, &record.complaints, arguments.complaints);
     for line in &lines {
         eprintln!("irqstorm: {line}");

@@ -42,6 +42,9 @@ pub(super) enum Happening {
 /// The streams of a program that runs.
 #[derive(Debug)]
 pub(super) struct Streams {
+    /// Open until the end: of what QEMU has not read yet when its port is
+    /// closed, the guest gets nothing.
+    _input: UnixStream,
     outputs: [Arc<Output>; 2],
 }
 
@@ -64,6 +67,9 @@ impl Streams {
         let connect =
             |path: &PathBuf| UnixStream::connect(path).map_err(io_failure("connect", path));
         let (input, output, errors) = (connect(input)?, connect(output)?, connect(errors)?);
+        let kept = input
+            .try_clone()
+            .map_err(io_failure("share", &sockets[0]))?;
         let sender = happenings.clone();
         thread::spawn(move || {
             let bytes = pass_input(stdin(), input, raw);
@@ -71,6 +77,7 @@ impl Streams {
             let _ = sender.send(Happening::InputEnded(bytes));
         });
         Ok(Streams {
+            _input: kept,
             outputs: [
                 follow(output, stdout(), Stream::Stdout, happenings.clone()),
                 follow(errors, stderr(), Stream::Stderr, happenings.clone()),
@@ -219,6 +226,7 @@ mod tests {
         guest.write_all(&vec![7; 3 * CHUNK]).unwrap();
         drop(guest);
         let streams = Streams {
+            _input: UnixStream::pair().unwrap().0,
             outputs: [Arc::clone(&output), output],
         };
         let all = [3 * CHUNK as u64; 2];
