@@ -238,6 +238,38 @@ fn a_foreign_checkout_is_refused() {
 }
 
 #[test]
+fn what_exec_cannot_do_is_refused_with_what_it_can() {
+    let folder = tempfile::tempdir().unwrap();
+    let qemu = fake_qemu(folder.path(), "QEMU emulator version 9.0.0");
+    for (options, words) in [
+        (["--kernel", "9.9"], ["'9.9'", "7.2+v4"]),
+        (["--scenario", "nosuch"], ["'nosuch'", "plain"]),
+        (
+            ["--write-to", "nosuch"],
+            ["--write-to nosuch", "make the folder"],
+        ),
+        (
+            ["--disk-file", "nosuch"],
+            ["--disk-file nosuch", "truncate"],
+        ),
+        (
+            ["--env", "IRQSTORM_NO_SUCH"],
+            ["IRQSTORM_NO_SUCH", "NAME=VALUE"],
+        ),
+        (
+            ["--qemu", qemu.as_str()],
+            ["virtio-9p-pci", "--enable-virtfs"],
+        ),
+    ] {
+        let arguments = [&["exec"][..], &options, &["--", "true"]].concat();
+        refused(&arguments, 125, &words);
+    }
+    refused(&["exec"], 2, &["CMD"]);
+    refused(&["exec", "--disk-size", "1X", "true"], 2, &["512M"]);
+    refused(&["exec", "--shell", "true"], 2, &["--shell"]);
+}
+
+#[test]
 fn ctl_without_a_device_says_what_to_start() {
     refused(&["ctl", "status"], 2, &["irqstorm run", "--socket"]);
     let words = ["/nonexistent.sock", "irqstorm run", "--control"];
@@ -276,10 +308,10 @@ fn list_names_everything_in_json_too() {
 #[test]
 fn help_has_examples_and_exit_codes() {
     let folder = tempfile::tempdir().unwrap();
-    for arguments in [["run", "--help"].as_slice(), &["--help"]] {
+    for arguments in [&["run", "--help"][..], &["exec", "--help"], &["--help"]] {
         let ended = irqstorm(folder.path(), arguments);
         assert_eq!(ended.code, 0);
-        for words in ["Examples:", "Exit codes:", "irqstorm run"] {
+        for words in ["Examples:\n  irqstorm", "Exit codes:\n"] {
             assert!(ended.stdout.contains(words), "{arguments:?} has no {words}");
         }
     }
@@ -392,6 +424,12 @@ fn the_completer_knows_commands_names_keys_and_values() {
     offers(&["irqstorm", "run", "--scenario", "def"], "default-storm");
     offers(&["irqstorm", "run", "--exclude", "vol"], "volley");
     offers(&["irqstorm", "run", "--until"], "--until-failure");
+    offers(&["irqstorm", "ex"], "exec");
+    offers(
+        &["irqstorm", "exec", "--scenario", "sh"],
+        "shuffle-and-storm",
+    );
+    offers(&["irqstorm", "exec", "--complaints", "r"], "report");
     offers(&["irqstorm", "ctl", "watch", "mark"], "marked");
     offers(&["irqstorm", "ctl", "release", "mi"], "min_age=");
     // Bash has the word in three parts and wants the last.

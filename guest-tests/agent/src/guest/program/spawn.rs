@@ -163,7 +163,10 @@ fn refusal(program: &OsStr, error: &io::Error) -> Refusal {
             "what it is to be run by is not there: the interpreter in its first line, or its loader"
                 .to_owned(),
         ),
-        io::ErrorKind::NotFound => (NOT_FOUND, "not found".to_owned()),
+        io::ErrorKind::NotFound => (
+            NOT_FOUND,
+            "not found; the guest has the programs of this machine: install it here".to_owned(),
+        ),
         _ => (NOT_EXECUTABLE, error.to_string()),
     };
     Refusal {
