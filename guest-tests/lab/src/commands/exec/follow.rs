@@ -161,6 +161,8 @@ fn watch(
                 _ => continue,
             },
         };
+        // Who does not read keeps only irqstorm waiting.
+        interrupt::give_first_to(None);
         while !streams.have_passed(counts) {
             interrupt::check()?;
             thread::sleep(POLL);
