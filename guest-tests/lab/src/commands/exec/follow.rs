@@ -48,7 +48,6 @@ pub(super) fn follow(bench: &mut Bench, order: &Execute) -> Result<End, Failure>
     };
     bench.stages.begin("mount this machine's files", None);
     let (sender, happenings) = mpsc::channel();
-    // Before the start, or the guest may have nowhere to write to.
     let started = start(bench, order, &files, &sender);
     bench.stages.end();
     let (streams, raw) = match started? {
@@ -106,6 +105,7 @@ fn start(
         Some(_) => RawTerminal::enter().map_err(io_failure("set up", "the terminal".as_ref()))?,
         None => None,
     };
+    // What the program writes before this waits in its port.
     let streams = Streams::start(&files.streams, raw.is_some(), happenings)?;
     Ok(Start::Begun(streams, raw))
 }
