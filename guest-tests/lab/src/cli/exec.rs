@@ -33,7 +33,7 @@ Examples:
   irqstorm exec --scenario shuffle-and-storm -- fio --name=v --filename=/dev/vda \\
       --rw=randwrite --bs=4k --direct=1 --ioengine=libaio --iodepth=16 --numjobs=4 \\
       --size=16M --offset_increment=16M --verify=crc32c --group_reporting
-  irqstorm exec --shell                          look around
+  irqstorm exec --kernel 7.3:programs --shell    look around in another kernel
   irqstorm exec -- sh -c 'mkfs.ext4 -q /dev/vda && mount /dev/vda /mnt && ls -l /mnt'
   irqstorm exec --write-to out -- sh -c 'blkid /dev/vda > out/id; true'
   irqstorm exec --disk-file disk.img -- fsck.ext4 -fn /dev/vda
@@ -70,8 +70,9 @@ pub(crate) struct ExecArguments {
     /// Give the program a terminal; its errors then come with its output
     #[arg(long, short)]
     pub(crate) tty: bool,
-    /// A kernel's name (see 'irqstorm list'), a built tree, or a bzImage
-    #[arg(long, value_name = "NAME|PATH", default_value = "7.2+v4",
+    /// A kernel's name (see 'irqstorm list'), a built tree, or a bzImage;
+    /// NAME:programs has what fio and others expect of a kernel
+    #[arg(long, value_name = "NAME|PATH", default_value = "7.2+v4:programs",
           add = completion::kernels())]
     pub(crate) kernel: String,
     /// Apply a patch as it was posted, as 'irqstorm run' does
