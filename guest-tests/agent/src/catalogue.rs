@@ -191,6 +191,23 @@ const IN_TASK_GATE: &[ByDesign] = &[
     },
 ];
 
+/// Kernels whose worker is on the system's workqueue: it has no worker there
+/// that no one else can take, and none that was made beforehand.
+const SYSTEM_WORKQUEUE: &[ByDesign] = &[
+    ByDesign {
+        kernel: "7.2+v4",
+        why: "its worker is on the system's workqueue, among works of others and without a rescuer",
+    },
+    ByDesign {
+        kernel: "7.2+was-empty",
+        why: "its worker is on the system's workqueue, among works of others and without a rescuer",
+    },
+    ByDesign {
+        kernel: "7.2+llist",
+        why: "its worker is on the system's workqueue, among works of others and without a rescuer",
+    },
+];
+
 /// Every test, in the order in which a run takes them; those of one machine
 /// together.
 pub const TESTS: &[TestInfo] = &[
@@ -415,20 +432,15 @@ pub const TESTS: &[TestInfo] = &[
         claims: &[16],
         needs: FLAG,
         limit_seconds: 240,
-        by_design: &[
-            ByDesign {
-                kernel: "7.2+v4",
-                why: "its worker is on the system's workqueue, among the works that wait for it",
-            },
-            ByDesign {
-                kernel: "7.2+was-empty",
-                why: "its worker is on the system's workqueue, among the works that wait for it",
-            },
-            ByDesign {
-                kernel: "7.2+llist",
-                why: "its worker is on the system's workqueue, among the works that wait for it",
-            },
-        ],
+        by_design: SYSTEM_WORKQUEUE,
+        ..ALWAYS
+    },
+    TestInfo {
+        name: "reclaim-progress",
+        claim: "deferred bios end although no thread can be had for another worker",
+        needs: FLAG,
+        limit_seconds: 240,
+        by_design: SYSTEM_WORKQUEUE,
         ..ALWAYS
     },
     TestInfo {

@@ -34,6 +34,7 @@ mod no_starvation;
 mod owner_gone;
 mod preempt_rt;
 mod queue_calls;
+mod reclaim_progress;
 mod same_decisions;
 mod sides;
 mod softirq_context;
@@ -87,6 +88,7 @@ const IMPLEMENTATIONS: &[(&str, Test)] = &[
     ("moved-caller", moved_caller::run),
     ("failed-offline", failed_offline::run),
     ("foreign-work", foreign_work::run),
+    ("reclaim-progress", reclaim_progress::run),
     ("queue-calls", queue_calls::run),
     ("no-starvation", no_starvation::run),
     ("alone-in-time", alone_in_time::run),
