@@ -161,6 +161,17 @@ struct irqstorm_saturate {
 	__u32 running;
 };
 
+/* Calls of a function, -ENOENT if there is none, by where they come from. */
+struct irqstorm_watch {
+	char function[64];
+	/* 0 ends it and tells the counts. */
+	__u32 on;
+	__u32 reserved;
+	__u64 hardirq;
+	__u64 softirq;
+	__u64 task;
+};
+
 #define IRQSTORM_RUN	_IOWR('q', 1, struct irqstorm_run)
 #define IRQSTORM_INFO	_IOR('q', 2, struct irqstorm_info)
 #define IRQSTORM_BLOCK	_IOW('q', 3, struct irqstorm_block)
@@ -168,5 +179,6 @@ struct irqstorm_saturate {
 #define IRQSTORM_WINDOW		_IOWR('q', 17, struct irqstorm_window)
 #define IRQSTORM_HOG		_IOW('q', 18, struct irqstorm_hog)
 #define IRQSTORM_SATURATE	_IOWR('q', 19, struct irqstorm_saturate)
+#define IRQSTORM_WATCH		_IOWR('q', 20, struct irqstorm_watch)
 
 #endif

@@ -175,6 +175,19 @@ static long ioctl_saturate(void __user *user)
 	return copy_to_user(user, &arg, sizeof(arg)) ? -EFAULT : err;
 }
 
+static long ioctl_watch(void __user *user)
+{
+	struct irqstorm_watch arg;
+	long err;
+
+	if (copy_from_user(&arg, user, sizeof(arg)))
+		return -EFAULT;
+	mutex_lock(&block_mutex);
+	err = probe_watch(&arg);
+	mutex_unlock(&block_mutex);
+	return copy_to_user(user, &arg, sizeof(arg)) ? -EFAULT : err;
+}
+
 static long probe_ioctl(struct file *file, unsigned int command, unsigned long user)
 {
 	if (!capable(CAP_SYS_ADMIN))
@@ -194,6 +207,8 @@ static long probe_ioctl(struct file *file, unsigned int command, unsigned long u
 		return ioctl_hog((void __user *)user);
 	case IRQSTORM_SATURATE:
 		return ioctl_saturate((void __user *)user);
+	case IRQSTORM_WATCH:
+		return ioctl_watch((void __user *)user);
 	default:
 		return -ENOTTY;
 	}
@@ -205,6 +220,7 @@ static int probe_release(struct inode *inode, struct file *file)
 	mutex_lock(&block_mutex);
 	unblock();
 	probe_load_stop();
+	probe_watch_stop();
 	mutex_unlock(&block_mutex);
 	mutex_lock(&run_mutex);
 	probe_run_forget();

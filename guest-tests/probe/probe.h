@@ -147,4 +147,8 @@ int probe_hog(const struct irqstorm_hog *arg);
 int probe_saturate(struct irqstorm_saturate *arg);
 void probe_load_stop(void);
 
+/* watch.c */
+int probe_watch(struct irqstorm_watch *arg);
+void probe_watch_stop(void);
+
 #endif

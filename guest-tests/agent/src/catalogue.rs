@@ -208,6 +208,34 @@ const SYSTEM_WORKQUEUE: &[ByDesign] = &[
     },
 ];
 
+/// Kernels whose ext4 does not tag what it writes back: all there are.
+const EXT4_UNTAGGED: &[ByDesign] = &[
+    ByDesign {
+        kernel: "7.2",
+        why: "its ext4 tags nothing: what overwrites ends in an interrupt, where no page is dropped",
+    },
+    ByDesign {
+        kernel: "7.2+v4",
+        why: "its ext4 tags nothing: what overwrites ends in an interrupt, where no page is dropped",
+    },
+    ByDesign {
+        kernel: "7.2+was-empty",
+        why: "its ext4 tags nothing: what overwrites ends in an interrupt, where no page is dropped",
+    },
+    ByDesign {
+        kernel: "7.2+llist",
+        why: "its ext4 tags nothing: what overwrites ends in an interrupt, where no page is dropped",
+    },
+    ByDesign {
+        kernel: "7.2+wq",
+        why: "its ext4 tags nothing: what overwrites ends in an interrupt, where no page is dropped",
+    },
+    ByDesign {
+        kernel: "7.3",
+        why: "its ext4 tags nothing: what overwrites ends in an interrupt, where no page is dropped",
+    },
+];
+
 /// Every test, in the order in which a run takes them; those of one machine
 /// together.
 pub const TESTS: &[TestInfo] = &[
@@ -511,6 +539,28 @@ pub const TESTS: &[TestInfo] = &[
         claims: &[23],
         needs: FLAG,
         limit_seconds: 240,
+        ..ALWAYS
+    },
+    TestInfo {
+        name: "bdev-page-drop",
+        claim: "uncached writes to a block device leave no pages behind",
+        needs: PROBE,
+        limit_seconds: 240,
+        ..ALWAYS
+    },
+    TestInfo {
+        name: "xfs-page-drop",
+        claim: "uncached writes to a file of XFS leave no pages behind, and go to a task once",
+        needs: PROBE,
+        limit_seconds: 240,
+        ..ALWAYS
+    },
+    TestInfo {
+        name: "ext4-page-drop",
+        claim: "uncached writes to a file of ext4 leave no pages behind",
+        needs: PROBE,
+        limit_seconds: 240,
+        by_design: EXT4_UNTAGGED,
         ..ALWAYS
     },
     TestInfo {

@@ -3,6 +3,7 @@
 //!
 //! The agent itself, PID 1 of the guest, is this crate's binary.
 
+pub mod blocks;
 pub mod catalogue;
 pub mod interrupts;
 pub mod program;

@@ -7,7 +7,10 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use irqstorm_images::{BuiltKernel, Images, InitramfsFile, KernelChoice, ModuleTree, Progress};
+use irqstorm_agent::blocks;
+use irqstorm_images::{
+    BuiltKernel, FileSystem, Images, InitramfsFile, KernelChoice, ModuleTree, Progress,
+};
 
 use crate::failure::{Failure, io_failure};
 use crate::process::{Process, describe};
@@ -53,6 +56,7 @@ impl Artifacts {
             ModuleTree::None => None,
             _ => Some(images.build_probe(&kernel, &repository.probe(), progress)?),
         };
+        files.extend(empty_filesystems(images)?);
         let has_probe = probe.is_some();
         files.extend(probe.map(|host| InitramfsFile {
             guest: format!("lib/{}", irqstorm_images::MODULE),
@@ -65,6 +69,22 @@ impl Artifacts {
             probe: has_probe,
         })
     }
+}
+
+/// Those that the host has a mkfs for: tests that want another are skipped.
+fn empty_filesystems(images: &Images) -> Result<Vec<InitramfsFile>, Failure> {
+    let mut files = Vec::new();
+    for kind in FileSystem::ALL {
+        let packed = images.empty_filesystem(kind, |image, to| {
+            blocks::write(BufReader::with_capacity(1 << 20, image), to)
+        })?;
+        let guest = blocks::guest_path(kind.name());
+        files.extend(packed.map(|host| InitramfsFile {
+            guest: guest.trim_start_matches('/').to_owned(),
+            host,
+        }));
+    }
+    Ok(files)
 }
 
 fn build_device(repository: &Repository, progress: &mut dyn Progress) -> Result<PathBuf, Failure> {

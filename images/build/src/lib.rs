@@ -11,6 +11,7 @@ mod cache;
 mod choice;
 mod command;
 mod error;
+mod filesystem;
 mod headers;
 mod initramfs;
 mod kconfig;
@@ -24,11 +25,14 @@ mod source;
 mod spec;
 mod tree;
 
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 
 pub use cache::default_dir;
 pub use choice::KernelChoice;
 pub use error::Error;
+pub use filesystem::FileSystem;
 pub use initramfs::InitramfsFile;
 pub use kernel::{BuiltKernel, ModuleTree};
 pub use packages::{HOST_PACKAGES, HostPackage, is_present, missing};
@@ -106,6 +110,16 @@ impl Images {
         progress: &mut dyn Progress,
     ) -> Result<PathBuf, Error> {
         probe::build(self, kernel, sources, progress)
+    }
+
+    /// An empty file system, as `pack` has its raw image; `None` if the host
+    /// has no mkfs for it.
+    pub fn empty_filesystem(
+        &self,
+        kind: FileSystem,
+        pack: impl FnOnce(File, &mut Vec<u8>) -> io::Result<()>,
+    ) -> Result<Option<PathBuf>, Error> {
+        filesystem::empty(&self.cache_dir, kind, pack)
     }
 
     /// An initramfs of these files.

@@ -34,6 +34,9 @@ pub const HOST_PACKAGES: &[HostPackage] = &[
     needs("curl", "curl"),
     needs("/usr/include/libelf.h", "libelf-dev"),
     needs("/usr/include/openssl/opensslv.h", "libssl-dev"),
+    // Where Debian has them; ordinary users' $PATH is without that folder.
+    needs("/usr/sbin/mkfs.ext4", "e2fsprogs"),
+    needs("/usr/sbin/mkfs.xfs", "xfsprogs"),
 ];
 
 /// Whether a program is in $PATH, or a file is where it is named.

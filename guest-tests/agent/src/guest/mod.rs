@@ -2,14 +2,17 @@
 //! What a test has at hand in the guest: the disk, the probe, the device.
 
 pub(crate) mod boot;
+pub(crate) mod cached;
 pub(crate) mod cpu;
 pub(crate) mod deferral;
 pub(crate) mod device;
 pub(crate) mod disk;
 pub(crate) mod dm;
+pub(crate) mod filesystem;
 pub(crate) mod kmsg;
 pub(crate) mod ports;
 pub(crate) mod probe;
 pub(crate) mod program;
 pub(crate) mod queue;
 pub(crate) mod serve;
+pub(crate) mod watch;

@@ -4,16 +4,19 @@
 
 mod alone_in_time;
 mod baseline_io;
+mod bdev_page_drop;
 mod bench;
 mod chains;
 mod config_vector;
 mod contexts;
 mod exact_status;
 mod exactly_once;
+mod ext4_page_drop;
 mod failed_offline;
 mod fifo_per_cpu;
 mod forced_threading;
 mod foreign_work;
+mod fs_page_drop;
 mod gives_way;
 mod guarded_million;
 mod hardirq_inline;
@@ -32,6 +35,7 @@ mod moved_caller;
 mod no_lost_wakeup;
 mod no_starvation;
 mod owner_gone;
+mod page_drop;
 mod preempt_rt;
 mod queue_calls;
 mod reclaim_progress;
@@ -48,6 +52,7 @@ mod unplug;
 mod untagged_inline;
 mod volley;
 mod whole_batches;
+mod xfs_page_drop;
 
 use std::collections::BTreeMap;
 
@@ -96,6 +101,9 @@ const IMPLEMENTATIONS: &[(&str, Test)] = &[
     ("chains", chains::run),
     ("stacked", stacked::run),
     ("exact-status", exact_status::run),
+    ("bdev-page-drop", bdev_page_drop::run),
+    ("xfs-page-drop", xfs_page_drop::run),
+    ("ext4-page-drop", ext4_page_drop::run),
     ("owner-gone", owner_gone::run),
     ("unplug", unplug::run),
     ("preempt-rt", preempt_rt::run),
