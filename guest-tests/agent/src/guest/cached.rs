@@ -3,36 +3,16 @@
 
 use std::fs::File;
 use std::io::{self, IoSlice};
-use std::os::fd::AsRawFd;
 
 use rustix::io::{Errno, ReadWriteFlags, pwritev2};
+use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 
 /// RWF_DONTCACHE of include/uapi/linux/fs.h.
 const DONTCACHE: u32 = 0x80;
 
-/// cachestat(2), on every architecture.
-const CACHESTAT: libc::c_long = 451;
-
 /// Bytes of a page.
 pub(crate) const PAGE: u64 = 4096;
-
-/// `struct cachestat_range`.
-#[repr(C)]
-struct Range {
-    offset: u64,
-    len: u64,
-}
-
-/// `struct cachestat`: pages.
-#[repr(C)]
-#[derive(Default)]
-struct Stat {
-    cached: u64,
-    dirty: u64,
-    writeback: u64,
-    evicted: u64,
-    recently_evicted: u64,
-}
+const PAGE_BYTES: usize = 4096;
 
 /// How an uncached write went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,22 +39,27 @@ pub(crate) fn write(file: &File, mut bytes: &[u8], mut offset: u64) -> io::Resul
     Ok(Uncached::Written)
 }
 
-/// Pages that the cache has of a file, from its begin.
+/// Pages that the cache has of a file, from its begin. Not by cachestat(2),
+/// which a small kernel is without.
 pub(crate) fn resident(file: &File, len: u64) -> io::Result<u64> {
-    let range = Range { offset: 0, len };
-    let mut stat = Stat::default();
-    // SAFETY: both structures are as the call wants them, and outlive it.
-    let asked = unsafe {
-        libc::syscall(
-            CACHESTAT,
-            file.as_raw_fd(),
-            std::ptr::from_ref(&range),
-            std::ptr::from_mut(&mut stat),
-            0,
-        )
-    };
+    let len = usize::try_from(len).map_err(io::Error::other)?;
+    let (read, shared) = (ProtFlags::READ, MapFlags::SHARED);
+    // SAFETY: a new mapping, of which nobody has an address yet; its pages are
+    // never touched.
+    let start = unsafe { mmap(std::ptr::null_mut(), len, read, shared, file, 0) }?;
+    let mut pages = vec![0; len.div_ceil(PAGE_BYTES)];
+    // SAFETY: the mapping is of `len` bytes, and there is a byte for each page.
+    let asked = unsafe { libc::mincore(start, len, pages.as_mut_ptr()) };
+    let refused = io::Error::last_os_error();
+    // SAFETY: the mapping from above, which nobody else knows.
+    unsafe { munmap(start, len) }?;
     match asked {
-        0 => Ok(stat.cached),
-        _ => Err(io::Error::last_os_error()),
+        0 => Ok(pages.iter().filter(|&page| page & 1 == 1).map(|_| 1).sum()),
+        _ => Err(refused),
     }
+}
+
+/// Has the kernel drop every page of every cache that is clean.
+pub(crate) fn drop_all() -> io::Result<()> {
+    std::fs::write("/proc/sys/vm/drop_caches", "1")
 }

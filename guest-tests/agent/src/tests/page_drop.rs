@@ -7,8 +7,6 @@ use std::os::unix::fs::FileExt;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::fs::{Advice, fadvise};
-
 use super::{Bench, Stop, fail, skip};
 use crate::guest::cached::{self, PAGE, Uncached};
 use crate::guest::watch::{Calls, Watch};
@@ -43,17 +41,14 @@ pub(super) fn ordinary_writes_stay(file: &File) -> Result<(), Stop> {
     file.write_all_at(&pattern(0, 0), 0)
         .map_err(|e| failed("write", e))?;
     file.sync_data().map_err(|e| failed("sync", e))?;
-    let pages = cached::resident(file, LEN).map_err(|e| match e.raw_os_error() {
-        Some(libc::ENOSYS) => Stop::Skip("this kernel has no cachestat()".into()),
-        _ => failed("count cached pages", e),
-    })?;
+    let pages = cached::resident(file, LEN).map_err(|e| failed("count cached pages", e))?;
     if pages < PIECE / PAGE {
         return fail(format!(
             "of {} pages written and cached {pages} are counted",
             PIECE / PAGE
         ));
     }
-    fadvise(file, 0, None, Advice::DontNeed).map_err(|e| failed("drop cached pages", e.into()))
+    cached::drop_all().map_err(|e| failed("drop cached pages", e))
 }
 
 /// Writes all pieces uncached, and syncs.
