@@ -534,6 +534,13 @@ pub const TESTS: &[TestInfo] = &[
         ..ALWAYS
     },
     TestInfo {
+        name: "stacked-mirror",
+        claim: "under raid1 the original keeps its tag and its turn",
+        needs: FLAG,
+        limit_seconds: 240,
+        ..ALWAYS
+    },
+    TestInfo {
         name: "exact-status",
         claim: "of a batch with failed bios each ends with its own error",
         claims: &[23],
@@ -567,6 +574,20 @@ pub const TESTS: &[TestInfo] = &[
         name: "owner-gone",
         claim: "no bio ends again after its owner is gone, and a freeze does not hang",
         claims: &[27],
+        needs: FLAG,
+        limit_seconds: 240,
+        ..ALWAYS
+    },
+    TestInfo {
+        name: "unmount-burst",
+        claim: "a file system that goes waits for what ends, and nothing ends when it is gone",
+        needs: FLAG,
+        limit_seconds: 240,
+        ..ALWAYS
+    },
+    TestInfo {
+        name: "module-gone",
+        claim: "the module that owns bios goes when they have ended, and no sooner",
         needs: FLAG,
         limit_seconds: 240,
         ..ALWAYS

@@ -6,6 +6,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::Path;
 
+use rustix::fs::OFlags;
+use rustix::io::Errno;
 use rustix::mount::MountFlags;
 use rustix::system::RebootCommand;
 
@@ -31,14 +33,22 @@ pub(crate) fn mount_all() {
     }
 }
 
-/// Loads the probe; an error says why there is none.
+/// Loads the probe, if it is not loaded; an error says why there is none.
 pub(crate) fn load_probe() -> Result<(), String> {
     if !Path::new(MODULE).exists() {
         return Err("the lab built no probe for this kernel".into());
     }
     let file = File::open(MODULE).map_err(|e| format!("open {MODULE}: {e}"))?;
-    rustix::system::finit_module(&file, c"", 0)
-        .map_err(|e| format!("load {MODULE}: {e}; the console says more"))
+    match rustix::system::finit_module(&file, c"", 0) {
+        Ok(()) | Err(Errno::EXIST) => Ok(()),
+        Err(e) => Err(format!("load {MODULE}: {e}; the console says more")),
+    }
+}
+
+/// Removes the probe, unless somebody has it open or it has bios out.
+pub(crate) fn unload_probe() -> Result<(), Errno> {
+    let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
+    rustix::system::delete_module(c"irqstorm_probe", flags)
 }
 
 /// Writes a line into the kernel's log, and so onto the console.

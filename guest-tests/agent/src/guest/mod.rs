@@ -10,6 +10,7 @@ pub(crate) mod disk;
 pub(crate) mod dm;
 pub(crate) mod filesystem;
 pub(crate) mod kmsg;
+pub(crate) mod mirror;
 pub(crate) mod ports;
 pub(crate) mod probe;
 pub(crate) mod program;

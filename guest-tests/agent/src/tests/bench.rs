@@ -9,6 +9,7 @@ use irqstorm_agent::interrupts::Interrupts;
 use irqstorm_agent::protocol::{Disk, Figure, Hello, ToLab, figures};
 use irqstorm_core::control::StatusReply;
 
+use crate::guest::boot;
 use crate::guest::cpu;
 use crate::guest::device::Device;
 use crate::guest::disk::{self, Affinity};
@@ -167,6 +168,19 @@ impl Bench {
         self.probe
             .clone()
             .ok_or_else(|| Stop::Skip("no probe".into()))
+    }
+
+    /// Closes the probe, as far as the bench has it open.
+    pub(crate) fn close_probe(&mut self) {
+        self.probe = None;
+    }
+
+    /// Loads the probe and opens it, when it has been closed.
+    pub(crate) fn load_probe(&mut self) -> Result<(), Stop> {
+        boot::load_probe()?;
+        let (probe, _) = ProbeDevice::open()?;
+        self.probe = Some(probe);
+        Ok(())
     }
 
     /// A parameter of the lab's, or its default.

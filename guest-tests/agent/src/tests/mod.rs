@@ -31,6 +31,7 @@ mod ipi_context;
 mod kill_line;
 mod late_cpus;
 mod marks;
+mod module_gone;
 mod moved_caller;
 mod no_lost_wakeup;
 mod no_starvation;
@@ -44,10 +45,12 @@ mod sides;
 mod softirq_context;
 mod spurious_storm;
 mod stacked;
+mod stacked_mirror;
 mod stepped_release;
 mod sweep;
 mod switch_count;
 mod task_context;
+mod unmount_burst;
 mod unplug;
 mod untagged_inline;
 mod volley;
@@ -100,11 +103,14 @@ const IMPLEMENTATIONS: &[(&str, Test)] = &[
     ("whole-batches", whole_batches::run),
     ("chains", chains::run),
     ("stacked", stacked::run),
+    ("stacked-mirror", stacked_mirror::run),
     ("exact-status", exact_status::run),
     ("bdev-page-drop", bdev_page_drop::run),
     ("xfs-page-drop", xfs_page_drop::run),
     ("ext4-page-drop", ext4_page_drop::run),
     ("owner-gone", owner_gone::run),
+    ("unmount-burst", unmount_burst::run),
+    ("module-gone", module_gone::run),
     ("unplug", unplug::run),
     ("preempt-rt", preempt_rt::run),
     ("softirq-context", softirq_context::run),

@@ -51,8 +51,8 @@ pub(super) fn ordinary_writes_stay(file: &File) -> Result<(), Stop> {
     cached::drop_all().map_err(|e| failed("drop cached pages", e))
 }
 
-/// Writes all pieces uncached, and syncs.
-pub(super) fn write_uncached(file: &File, seed: u64, what: &str) -> Result<(), Stop> {
+/// Writes all pieces uncached.
+pub(super) fn submit_uncached(file: &File, seed: u64, what: &str) -> Result<(), Stop> {
     for offset in (0..LEN).step_by(usize::try_from(PIECE).unwrap_or(usize::MAX)) {
         let written = cached::write(file, &pattern(offset, seed), offset);
         match written.map_err(|e| format!("write to {what} uncached: {e}"))? {
@@ -64,6 +64,12 @@ pub(super) fn write_uncached(file: &File, seed: u64, what: &str) -> Result<(), S
             }
         }
     }
+    Ok(())
+}
+
+/// Writes all pieces uncached, and syncs.
+pub(super) fn write_uncached(file: &File, seed: u64, what: &str) -> Result<(), Stop> {
+    submit_uncached(file, seed, what)?;
     let synced = file.sync_data();
     synced.map_err(|e| Stop::Fail(format!("sync {what}: {e}")))
 }

@@ -9,6 +9,7 @@ use super::contexts::{Context, completed_in, deferred_where_completed, report};
 use super::{Bench, Stop, fail};
 use crate::guest::dm::{Linear, Piece};
 use crate::guest::probe::{Run, TAGGED};
+use irqstorm_agent::protocol::Disk;
 
 const BIOS: u64 = 4_000;
 
@@ -38,8 +39,26 @@ pub(super) fn run(bench: &mut Bench) -> Result<(), Stop> {
 
 fn on_top(bench: &mut Bench, linear: &Linear) -> Result<(), Stop> {
     let bios = bench.param("bios", BIOS)?;
-    let mut run = Run::new(&linear.disk(PIECES * PIECE_SECTORS), bios);
-    run.bytes = u32::try_from(BIO_SECTORS * 512).unwrap_or(4096);
+    let disk = linear.disk(PIECES * PIECE_SECTORS);
+    let requests = originals_keep_their_tag(bench, &disk, bios, BIO_SECTORS)?;
+    if requests <= bios {
+        return fail(format!(
+            "{requests} requests came for {bios} bios: none was split"
+        ));
+    }
+    Ok(())
+}
+
+/// Runs tagged bios on a stacked device and sees that each of them is deferred
+/// where it completes, in its turn. How many requests reached the device.
+pub(super) fn originals_keep_their_tag(
+    bench: &mut Bench,
+    stacked: &Disk,
+    bios: u64,
+    bio_sectors: u64,
+) -> Result<u64, Stop> {
+    let mut run = Run::new(stacked, bios);
+    run.bytes = u32::try_from(bio_sectors * 512).unwrap_or(4096);
     run.tag_every = 1;
     let before = bench.device()?.status()?.total.requests;
     let summary = bench.run(&mut run)?;
@@ -47,11 +66,6 @@ fn on_top(bench: &mut Bench, linear: &Linear) -> Result<(), Stop> {
     report(bench, &summary, Context::Hardirq);
     bench.measure("requests per bio", ratio(requests, bios), "");
     completed_in(&summary, TAGGED, Context::Hardirq)?;
-    if requests <= bios {
-        return fail(format!(
-            "{requests} requests came for {bios} bios: none was split"
-        ));
-    }
     tagged_in_task(&summary)?;
     deferred_where_completed(&summary)?;
     if summary.worker_bios != summary.ended[TAGGED] {
@@ -66,5 +80,5 @@ fn on_top(bench: &mut Bench, linear: &Linear) -> Result<(), Stop> {
             summary.out_of_order
         ));
     }
-    Ok(())
+    Ok(requests)
 }

@@ -149,7 +149,8 @@ fn name_of(device: &str) -> Result<String, Stop> {
     }
 }
 
-fn a_thread_waits_in(function: &str) -> bool {
+/// Whether a thread of the agent is in a function of the kernel just now.
+pub(super) fn a_thread_waits_in(function: &str) -> bool {
     let Ok(threads) = fs::read_dir("/proc/self/task") else {
         return false;
     };
