@@ -671,6 +671,25 @@ pub const TESTS: &[TestInfo] = &[
     },
 ];
 
+/// Those that settle most of what a change to the deferral can break in the
+/// least time, all on the run's own machine: together some seconds.
+pub const CORE: &[&str] = &[
+    "baseline-io",
+    "hardirq-inline",
+    "task-context",
+    "untagged-inline",
+    "fifo-per-cpu",
+    "exactly-once",
+    "hotplug-drain",
+    "inline-in-task",
+    "no-lost-wakeup",
+    "queue-calls",
+    "whole-batches",
+    "chains",
+    "stacked",
+    "exact-status",
+];
+
 /// A test by its name.
 pub fn find(name: &str) -> Option<&'static TestInfo> {
     TESTS.iter().find(|test| test.name == name)

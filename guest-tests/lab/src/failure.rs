@@ -153,7 +153,11 @@ impl Failure {
             | Failure::Scenario(_)
             | Failure::Refused { .. }
             | Failure::Images(
-                Images::UnknownKernel { .. } | Images::NotAKernel { .. } | Images::Posted(_),
+                Images::UnknownKernel { .. }
+                | Images::NotAKernel { .. }
+                | Images::MissingOptions { .. }
+                | Images::TreeBuild { .. }
+                | Images::Posted(_),
             ) => Exit::Usage,
             Failure::Interrupted => Exit::Interrupted,
             _ => Exit::LabFailed,

@@ -1,21 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! What `--kernel` may name: a kernel of ours, a built tree of the user's, or a
-//! bare image; and what the latter two tell about themselves.
+//! What `--kernel` may name: a kernel of ours, a tree of the user's, or a bare
+//! image; and what the latter tells about itself.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::cache::KeyBuilder;
 use crate::error::{Error, io_error};
-use crate::kernel::{BuiltKernel, ModuleTree, has_flag};
+use crate::kernel::{BuiltKernel, ModuleTree};
 use crate::spec::{Catalogue, KernelSpec};
+use crate::user_tree;
 
 /// What `--kernel` named.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KernelChoice {
     /// A kernel of `images/kernels`.
     Named(KernelSpec),
-    /// A built tree of the user's: its image, and modules built against it.
+    /// A tree of the user's, or its objects' folder: made before it is booted.
     Tree(PathBuf),
     /// An image alone: no module can be built for it.
     Image(PathBuf),
@@ -58,26 +59,8 @@ fn absolute(path: &Path) -> Result<PathBuf, Error> {
 }
 
 fn resolve_tree(path: &Path) -> Result<KernelChoice, Error> {
-    let refuse = |reason: &str| {
-        Err(Error::NotAKernel {
-            path: path.to_owned(),
-            reason: reason.to_owned(),
-        })
-    };
-    if !path.join("Makefile").is_file() {
-        return refuse("it is a folder without a Makefile, so no tree of Linux");
-    }
-    if !image_of(path).is_file() {
-        return refuse("it has no arch/x86/boot/bzImage; run 'make' there first");
-    }
-    if !path.join("Module.symvers").is_file() {
-        return refuse("it has no Module.symvers; run 'make' there first, all of it");
-    }
+    user_tree::check(path)?;
     Ok(KernelChoice::Tree(absolute(path)?))
-}
-
-fn image_of(tree: &Path) -> PathBuf {
-    tree.join("arch/x86/boot/bzImage")
 }
 
 /// Whether a file has the magic of Documentation/arch/x86/boot.rst: "HdrS" at
@@ -98,7 +81,7 @@ fn header_of(path: &Path) -> Result<Vec<u8>, Error> {
 
 /// The release string of an image: its offset is at 0x20e of the header, less
 /// 0x200 (boot.rst, kernel_version).
-fn release_of(image: &Path) -> Result<Option<String>, Error> {
+pub(crate) fn release_of(image: &Path) -> Result<Option<String>, Error> {
     let header = header_of(image)?;
     let Some(&[low, high]) = header.get(0x20e..0x210) else {
         return Ok(None);
@@ -111,30 +94,6 @@ fn release_of(image: &Path) -> Result<Option<String>, Error> {
         .take_while(|&b| b != 0 && b != b' ')
         .collect();
     Ok(String::from_utf8(text).ok().filter(|text| !text.is_empty()))
-}
-
-pub(crate) fn from_tree(path: &Path) -> Result<BuiltKernel, Error> {
-    let bzimage = image_of(path);
-    let symbols = path.join("Module.symvers");
-    let mut key = KeyBuilder::default();
-    key.add_file(&bzimage)?.add_file(&symbols)?;
-    let config = path.join(".config");
-    Ok(BuiltKernel {
-        name: path.display().to_string(),
-        key: key.finish(),
-        config: config.is_file().then_some(config),
-        release: release_of(&bzimage)?,
-        bzimage,
-        origin: format!("tree {}", path.display()),
-        has_flag: Some(has_flag(&source_of(path))?),
-        modules: ModuleTree::Foreign(path.to_owned()),
-    })
-}
-
-/// The source of a build folder made with `make O=`, or the tree itself.
-fn source_of(tree: &Path) -> PathBuf {
-    let link = tree.join("source");
-    if link.is_dir() { link } else { tree.to_owned() }
 }
 
 pub(crate) fn from_image(path: &Path) -> Result<BuiltKernel, Error> {
@@ -210,47 +169,5 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(error.contains("bzImage"), "{error}");
-    }
-
-    #[test]
-    fn a_tree_that_is_not_built_says_what_to_run() {
-        let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("Makefile"), "").unwrap();
-        let error =
-            resolve(&Catalogue::default(), &folder.path().display().to_string()).unwrap_err();
-        assert!(error.to_string().contains("run 'make'"), "{error}");
-    }
-
-    #[test]
-    fn a_built_tree_tells_its_release_and_whether_it_has_the_flag() {
-        let folder = tempfile::tempdir().unwrap();
-        let write = |name: &str, content: &[u8]| {
-            let path = folder.path().join(name);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, content).unwrap();
-        };
-        let mut image = vec![0; 0x400];
-        image[0x202..0x206].copy_from_slice(b"HdrS");
-        image[0x20e] = 0x80;
-        image[0x280..0x286].copy_from_slice(b"7.2.0+");
-        write("Makefile", b"");
-        write("Module.symvers", b"");
-        write("arch/x86/boot/bzImage", &image);
-        write("include/linux/blk_types.h", b"enum { BIO_FLAG_LAST };");
-        let choice = resolve(&Catalogue::default(), &folder.path().display().to_string()).unwrap();
-        let KernelChoice::Tree(path) = choice else {
-            panic!("{choice:?}");
-        };
-        let plain = from_tree(&path).unwrap();
-        assert_eq!(plain.release.as_deref(), Some("7.2.0+"));
-        assert_eq!(plain.has_flag, Some(false));
-        write(
-            "include/linux/blk_types.h",
-            b"enum { BIO_COMPLETE_IN_TASK };",
-        );
-        write("Module.symvers", b"changed");
-        let patched = from_tree(&path).unwrap();
-        assert_eq!(patched.has_flag, Some(true));
-        assert_ne!(patched.key, plain.key);
     }
 }

@@ -134,6 +134,31 @@ pub enum Error {
         /// The options.
         lost: String,
     },
+    /// A tree of the user's whose kernel the lab could not use.
+    #[error(
+        "use {tree} as a kernel: its .config has these not built in: {missing}; \
+         'irqstorm kernel config {tree}' adds them"
+    )]
+    MissingOptions {
+        /// The tree.
+        tree: PathBuf,
+        /// The options.
+        missing: String,
+    },
+    /// A tree of the user's that does not build.
+    #[error(
+        "make {tree}: it ended with {status}; the first errors are:\n{errors}\nall of it is in {log}"
+    )]
+    TreeBuild {
+        /// The tree.
+        tree: PathBuf,
+        /// How make ended.
+        status: std::process::ExitStatus,
+        /// The compiler's words.
+        errors: String,
+        /// Where all of them are.
+        log: PathBuf,
+    },
     /// The module cannot be built against this kernel.
     #[error("build the probe for {kernel}: {reason}")]
     NoModule {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Images;
 use crate::cache::{self, KeyBuilder};
-use crate::choice::{KernelChoice, from_image, from_tree};
+use crate::choice::{KernelChoice, from_image};
 use crate::command::{output_of, run_logged};
 use crate::error::{Error, io_error};
 use crate::headers;
@@ -18,6 +18,7 @@ use crate::make;
 use crate::progress::Progress;
 use crate::spec::KernelSpec;
 use crate::tree::Tree;
+use crate::user_tree::{self, UserTree};
 
 /// Lines that make prints in a first build: 2289 of 7.2. Later ones rebuild
 /// what changed, which nobody can foresee.
@@ -58,8 +59,8 @@ pub enum ModuleTree {
         /// each other's modules.
         interface: String,
     },
-    /// A tree of the user's, taken as it is.
-    Foreign(PathBuf),
+    /// A tree of the user's.
+    Foreign(UserTree),
     /// Nothing: an image alone.
     None,
 }
@@ -93,7 +94,7 @@ pub(crate) fn build(
 ) -> Result<BuiltKernel, Error> {
     match choice {
         KernelChoice::Named(spec) => build_named(images, spec, progress),
-        KernelChoice::Tree(path) => from_tree(path),
+        KernelChoice::Tree(path) => user_tree::build(images, path, progress),
         KernelChoice::Image(path) => from_image(path),
     }
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 //! Guest kernels and initramfs: fetched, patched, configured, built, and kept.
 //!
-//! A kernel is a folder of `images/kernels`, a built tree of the user's, or a
-//! bare image. Everything made here is kept in the cache under a name that is
+//! A kernel is a folder of `images/kernels`, a tree of the user's, or a bare
+//! image. Everything made here is kept in the cache under a name that is
 //! computed from all that went into it, so that a second run finds it and a
 //! changed ingredient makes a new one. What is in the cache is whole: work
 //! happens beside it and is moved in when it is done.
@@ -24,6 +24,7 @@ mod progress;
 mod source;
 mod spec;
 mod tree;
+mod user_tree;
 
 use std::fs::File;
 use std::io;
@@ -41,6 +42,7 @@ pub use probe::MODULE;
 pub use progress::{Progress, Silent};
 pub use source::{KERNEL_ORG, LOCAL_SOURCE};
 pub use spec::{ConfigSpec, KernelSpec, Mutant};
+pub use user_tree::{Configured, UserTree};
 
 use source::Sources;
 
@@ -75,7 +77,7 @@ impl Images {
         Ok(spec::read_all(&self.kernels)?.configs)
     }
 
-    /// Makes sense of a name, a built tree's path or an image's.
+    /// Makes sense of a name, a tree's path or an image's.
     pub fn resolve(&self, argument: &str) -> Result<KernelChoice, Error> {
         choice::resolve(&spec::read_all(&self.kernels)?, argument)
     }
@@ -88,6 +90,13 @@ impl Images {
         progress: &mut dyn Progress,
     ) -> Result<BuiltKernel, Error> {
         kernel::build(self, choice, progress)
+    }
+
+    /// Gives a tree of the user's the options that the lab needs and it lacks,
+    /// or a configuration if it has none.
+    pub fn configure(&self, tree: &Path, progress: &mut dyn Progress) -> Result<Configured, Error> {
+        let tree = tree.canonicalize().map_err(error::io_error("find", tree))?;
+        user_tree::configure(self, &tree, &self.kernels.join("base.config"), progress)
     }
 
     /// A kernel by name with posted patches on it, to be built as any other. It

@@ -9,6 +9,8 @@ mod repeat;
 mod run;
 mod top;
 
+use std::path::PathBuf;
+
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use ctl::{CtlArguments, CtlCommand, SocketArgument, StormAction};
@@ -16,7 +18,7 @@ pub(crate) use device::{CheckArguments, DeviceArguments, DeviceCommand, DiffArgu
 pub(crate) use exec::{Complaints, DiskArguments, ExecArguments};
 pub(crate) use mutants::MutantsArguments;
 pub(crate) use repeat::{RepeatArguments, ShrinkArguments};
-pub(crate) use run::{AccelChoice, MachineArguments, Memory, QEMU, RunArguments};
+pub(crate) use run::{AccelChoice, MachineArguments, Memory, QEMU, RunArguments, SuiteChoice};
 pub(crate) use top::TopArguments;
 
 use crate::completion;
@@ -27,7 +29,7 @@ Exit codes:
   1    a test failed, or passed although it has to fail; device diff: the
        recordings differ
   2    what was asked for cannot be: an argument, a name, a scenario, a list,
-       a patch
+       a patch, a kernel tree that does not build
   3    the lab could not do its work: a package is missing, a build failed,
        the guest did not boot, QEMU or the device ended
   130  interrupted; everything that was started has been ended";
@@ -125,11 +127,27 @@ pub(crate) enum KernelCommand {
         after_help = "Example:\n  qemu-system-x86_64 -kernel \"$(irqstorm kernel path 7.3)\""
     )]
     Path {
-        /// Its name, or the path of a built tree
+        /// Its name, or the path of a tree
         #[arg(add = completion::kernels())]
         name: String,
     },
+    /// Add to a tree's .config the options that the lab needs and it lacks, or
+    /// write a small one if it has none
+    #[command(after_help = CONFIG_HELP)]
+    Config {
+        /// The tree, or the folder of its objects (make O=)
+        #[arg(value_hint = clap::ValueHint::DirPath)]
+        tree: PathBuf,
+    },
 }
+
+const CONFIG_HELP: &str = "\
+Everything else in the .config stays as it is, and the one before is kept
+beside it. The file systems, stacks and detectors that tests use are added
+too, as far as the tree knows them.
+
+Example:
+  irqstorm kernel config ~/linux && irqstorm run --kernel ~/linux";
 
 /// `irqstorm setup`.
 #[derive(Debug, Args)]

@@ -13,7 +13,8 @@ const RUN_HELP: &str = "\
 Examples:
   irqstorm run                                  the default kernel, suite and storm
   irqstorm run --kernel 7.3                     another kernel by name
-  irqstorm run --kernel ~/linux                 a built tree of yours
+  irqstorm run --kernel ~/linux                 a tree of yours, made first: the core tests
+  irqstorm run --kernel ~/linux --suite all     all of them
   irqstorm run --kernel ./bzImage               an image: tests that need the probe are skipped
   irqstorm run --kernel 7.2 --patch v4.mbox     a series as posted, in its order
   irqstorm run --kernel 7.3 --patch a.diff --patch b.diff
@@ -33,7 +34,7 @@ the results folder, with results/latest pointing at the newest.";
 #[derive(Debug, Args)]
 #[command(after_help = format!("{RUN_HELP}\n\n{EXIT_CODES}"))]
 pub(crate) struct RunArguments {
-    /// A kernel's name (see 'irqstorm list'), a built tree, or a bzImage
+    /// A kernel's name (see 'irqstorm list'), a tree of yours, or a bzImage
     #[arg(long, value_name = "NAME|PATH", default_value = "7.2+v4",
           add = completion::kernels())]
     pub(crate) kernel: String,
@@ -42,8 +43,10 @@ pub(crate) struct RunArguments {
     /// again, and their order is kept
     #[arg(long = "patch", value_name = "FILE|MBOX|-", value_hint = clap::ValueHint::FilePath)]
     pub(crate) patches: Vec<PathBuf>,
-    /// Run this test only; may be given again [default: all but the few that
-    /// 'irqstorm list' says are run by name only]
+    /// Which tests to run [default: all; core for a tree of yours]
+    #[arg(long, value_enum, conflicts_with = "tests")]
+    pub(crate) suite: Option<SuiteChoice>,
+    /// Run this test only; may be given again
     #[arg(long = "test", value_name = "NAME", add = completion::tests())]
     pub(crate) tests: Vec<String>,
     /// Leave this test out, or those that a pattern takes, as 'interrupt-*';
@@ -113,6 +116,25 @@ pub(crate) struct MachineArguments {
     /// The QEMU to use
     #[arg(long, value_name = "PATH", default_value = QEMU)]
     pub(crate) qemu: PathBuf,
+}
+
+/// A choice of tests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SuiteChoice {
+    /// Those that settle most in the least time.
+    Core,
+    /// All but the few that 'irqstorm list' says are run by name only.
+    All,
+}
+
+impl SuiteChoice {
+    /// As the command line has it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            SuiteChoice::Core => "core",
+            SuiteChoice::All => "all",
+        }
+    }
 }
 
 /// What runs the guest's CPUs.

@@ -7,6 +7,7 @@ use std::path::Path;
 use irqstorm_agent::catalogue::TestInfo;
 
 use super::{Lab, Session, Subject, Trial};
+use crate::cli::SuiteChoice;
 use crate::patched;
 use crate::process::{option, shell_word};
 use crate::repository::DEFAULT_SCENARIO;
@@ -24,6 +25,7 @@ pub(crate) fn arguments(
     let kernel = Kernel {
         name: &subject.name,
         patches: patched::arguments(&subject.patch_files, results),
+        suite: subject.suite,
         qemu: &lab.qemu,
         accel: lab.accel.accel.name(),
     };
@@ -34,6 +36,8 @@ pub(crate) fn arguments(
 struct Kernel<'a> {
     name: &'a str,
     patches: Vec<OsString>,
+    /// What is run on it when nothing is said.
+    suite: SuiteChoice,
     qemu: &'a Path,
     accel: &'static str,
 }
@@ -42,9 +46,13 @@ fn words(kernel: Kernel<'_>, trial: &Trial) -> Vec<OsString> {
     let mut words: Vec<OsString> = vec!["run".into(), "--kernel".into(), kernel.name.into()];
     words.extend(kernel.patches);
     let mut add = |name: &str, value: OsString| words.extend(option(name, value));
-    if !suite::is_default(&trial.tests) {
-        for test in &trial.tests {
-            add("--test", test.name.into());
+    match suite::suite_of(&trial.tests) {
+        Some(suite) if suite == kernel.suite => {}
+        Some(suite) => add("--suite", suite.name().into()),
+        None => {
+            for test in &trial.tests {
+                add("--test", test.name.into());
+            }
         }
     }
     if trial.scenario.name != DEFAULT_SCENARIO {
@@ -122,7 +130,7 @@ mod tests {
     fn trial() -> Trial {
         let scenario = Repository::find().unwrap().scenario(DEFAULT_SCENARIO);
         Trial {
-            tests: select(&["chains".into(), "marks".into()], &[]).unwrap(),
+            tests: select(&["chains".into(), "marks".into()], SuiteChoice::All, &[]).unwrap(),
             expectations: Expectations::default(),
             scenario: scenario.unwrap(),
             seed: u64::MAX,
@@ -162,6 +170,7 @@ mod tests {
         let kernel = Kernel {
             name: "/home/me/linux; rm 'x'",
             patches: patched::arguments(&["a b.mbox".into(), "-x\n.diff".into()], folder.path()),
+            suite: SuiteChoice::All,
             qemu: Path::new("/opt/qemu (new)/bin"),
             accel: "tcg",
         };
@@ -189,10 +198,11 @@ mod tests {
     #[test]
     fn what_is_as_it_would_be_anyway_is_not_said() {
         let mut trial = trial();
-        trial.tests = select(&[], &[]).unwrap();
+        trial.tests = select(&[], SuiteChoice::All, &[]).unwrap();
         let kernel = Kernel {
             name: "7.3",
             patches: Vec::new(),
+            suite: SuiteChoice::All,
             qemu: Path::new(crate::cli::QEMU),
             accel: "kvm",
         };

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use irqstorm_images::{Images, KernelChoice, PatchSet, Patched};
 
 use crate::artifacts::Artifacts;
-use crate::cli::MachineArguments;
+use crate::cli::{MachineArguments, SuiteChoice};
 use crate::failure::Failure;
 use crate::patched;
 use crate::progress::Stages;
@@ -42,6 +42,8 @@ pub(crate) struct Subject {
     pub(crate) name: String,
     /// The files of the patches that were put on it.
     pub(crate) patch_files: Vec<PathBuf>,
+    /// What is run on it when nothing is said.
+    pub(crate) suite: SuiteChoice,
     /// What the patches made of it.
     pub(crate) patched: Option<Patched>,
     /// The device, the guest's kernel and its initramfs.
@@ -61,6 +63,15 @@ impl Wanted {
             patches: PatchSet::read(patch_files).map_err(irqstorm_images::Error::from)?,
             patch_files: patch_files.to_vec(),
         })
+    }
+
+    /// What is run when nothing is said: who edits a tree wants to know soon; a
+    /// kernel by name is run to the end.
+    pub(crate) fn suite(&self) -> SuiteChoice {
+        match self.choice {
+            KernelChoice::Tree(_) => SuiteChoice::Core,
+            KernelChoice::Named(_) | KernelChoice::Image(_) => SuiteChoice::All,
+        }
     }
 }
 
@@ -93,6 +104,7 @@ impl Lab {
         Ok(Subject {
             name: wanted.name.clone(),
             patch_files: wanted.patch_files.clone(),
+            suite: wanted.suite(),
             patched,
             artifacts,
         })

@@ -14,8 +14,9 @@ mod ways;
 
 use std::time::Instant;
 
+use clap::ValueEnum;
 pub(crate) use irqstorm_agent::catalogue::find;
-use irqstorm_agent::catalogue::{Shape, TESTS, TestInfo};
+use irqstorm_agent::catalogue::{CORE, Shape, TESTS, TestInfo};
 use irqstorm_agent::protocol::Verdict;
 
 pub(crate) use bench::Bench;
@@ -24,17 +25,19 @@ pub(crate) use verdict::exit_of;
 pub(crate) use ways::{Way, ways_of};
 
 use self::names::Pattern;
+use crate::cli::SuiteChoice;
 use crate::failure::Failure;
 use crate::results::{Case, Record};
 
 /// The case that stands for all that the kernel said outside of the tests.
 pub(crate) const QUIET: &str = "quiet-console";
 
-/// The tests of these names; if none, all but those that are run by name only;
-/// without those that are excluded, by name or pattern. They are in the order of
-/// the catalogue, but those of one machine together, so that it boots once.
+/// The tests of these names; if none, those of a suite; without those that are
+/// excluded, by name or pattern. They are in the order of the catalogue, but
+/// those of one machine together, so that it boots once.
 pub(crate) fn select(
     names: &[String],
+    suite: SuiteChoice,
     excluded: &[String],
 ) -> Result<Vec<&'static TestInfo>, Failure> {
     for name in names {
@@ -48,9 +51,10 @@ pub(crate) fn select(
             what: "--exclude".into(),
             reason,
         })?;
-    let wanted = |test: &&TestInfo| match names.is_empty() {
-        true => !test.by_name,
-        false => names.iter().any(|name| name == test.name),
+    let wanted = |test: &&TestInfo| match suite {
+        _ if !names.is_empty() => names.iter().any(|name| name == test.name),
+        SuiteChoice::All => !test.by_name,
+        SuiteChoice::Core => CORE.contains(&test.name),
     };
     let kept = |test: &&TestInfo| !excluded.iter().any(|pattern| pattern.takes(test.name));
     let selected: Vec<&TestInfo> = TESTS.iter().filter(wanted).filter(kept).collect();
@@ -63,10 +67,10 @@ pub(crate) fn select(
     Ok(by_machine(selected))
 }
 
-/// Whether these are the tests that are run when none are named.
-pub(crate) fn is_default(tests: &[&'static TestInfo]) -> bool {
-    let count = TESTS.iter().filter(|test| !test.by_name).count();
-    tests.len() == count && tests.iter().all(|test| !test.by_name)
+/// The suite that these tests are all of, if they are one.
+pub(crate) fn suite_of(tests: &[&'static TestInfo]) -> Option<SuiteChoice> {
+    let is = |suite: &SuiteChoice| select(&[], *suite, &[]).is_ok_and(|all| all == tests);
+    SuiteChoice::value_variants().iter().copied().find(is)
 }
 
 /// Machines in the order of their first tests, each with all of its tests.
@@ -176,32 +180,36 @@ mod tests {
     #[test]
     fn all_tests_but_the_long_ones_are_run_unless_some_are_named() {
         let short = TESTS.iter().filter(|test| !test.by_name);
-        assert!(select(&[], &[]).unwrap().into_iter().eq(short));
+        assert!(
+            select(&[], SuiteChoice::All, &[])
+                .unwrap()
+                .into_iter()
+                .eq(short)
+        );
         let long = TESTS.iter().find(|test| test.by_name).unwrap();
-        assert_eq!(select(&[long.name.to_owned()], &[]).unwrap(), [long]);
+        assert_eq!(
+            select(&[long.name.to_owned()], SuiteChoice::All, &[]).unwrap(),
+            [long]
+        );
         let names = ["task-context".to_owned()];
-        let selected = select(&names, &[]).unwrap();
+        let selected = select(&names, SuiteChoice::All, &[]).unwrap();
         assert_eq!(selected.len(), 1);
         assert_eq!(selected[0].name, "task-context");
     }
 
     #[test]
-    fn what_is_excluded_is_not_run() {
-        let all = select(&[], &[]).unwrap();
-        let less = select(&[], &["interrupt-*".into(), "volley".into()]).unwrap();
-        let gone = |test: &TestInfo| test.name.starts_with("interrupt-") || test.name == "volley";
-        assert!(all.iter().any(|test| gone(test)));
-        assert!(!less.iter().any(|test| gone(test)));
-        for excluded in ["nosuch", "*"] {
-            let failure = select(&[], &[excluded.to_owned()]).unwrap_err();
-            assert_eq!(failure.exit(), Exit::Usage);
-            assert!(failure.to_string().contains("--exclude"), "{failure}");
-        }
+    fn the_core_boots_once() {
+        let selected = select(&[], SuiteChoice::Core, &[]).unwrap();
+        assert_eq!(selected.len(), CORE.len());
+        assert_eq!(machines(&selected), [Shape::RUN]);
+        let names = ["unplug".to_owned()];
+        let named = select(&names, SuiteChoice::Core, &[]).unwrap();
+        assert_eq!(named.len(), 1);
     }
 
     #[test]
     fn each_machine_boots_once() {
-        let selected = select(&[], &[]).unwrap();
+        let selected = select(&[], SuiteChoice::All, &[]).unwrap();
         let mut machines = machines(&selected);
         assert_eq!(machines[0], Shape::RUN);
         while let Some(machine) = machines.pop() {
@@ -211,7 +219,7 @@ mod tests {
 
     #[test]
     fn an_unknown_test_is_answered_with_what_there_is() {
-        let failure = select(&["nosuch".to_owned()], &[]).unwrap_err();
+        let failure = select(&["nosuch".to_owned()], SuiteChoice::All, &[]).unwrap_err();
         assert_eq!(failure.exit(), Exit::Usage);
         let text = failure.to_string();
         assert!(
@@ -222,7 +230,7 @@ mod tests {
 
     #[test]
     fn what_is_to_fail_must_be_run() {
-        let selected = select(&["task-context".to_owned()], &[]).unwrap();
+        let selected = select(&["task-context".to_owned()], SuiteChoice::All, &[]).unwrap();
         assert!(check_expected(&["task-context".to_owned()], &selected).is_ok());
         assert!(check_expected(&["exactly-once".to_owned()], &selected).is_err());
         assert!(check_expected(&["nosuch".to_owned()], &selected).is_err());

@@ -203,7 +203,7 @@ mod tests {
         record.cases.retain(|case| case.verdict != Verdict::Fail);
         assert_eq!(exit_of(&record), Exit::Passed);
         let names = ["task-context".to_owned()];
-        let selected = select(&names, &[]).unwrap();
+        let selected = select(&names, crate::cli::SuiteChoice::All, &[]).unwrap();
         let must = Expectations::read(&names, &selected, &[], false).unwrap();
         for case in &mut record.cases {
             case.expected = must.of(&case.name, "7.2+v4");

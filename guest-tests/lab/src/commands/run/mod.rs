@@ -9,7 +9,7 @@ mod shrink;
 use std::time::Duration;
 
 use self::ktap::Ktap;
-use crate::cli::RunArguments;
+use crate::cli::{RunArguments, SuiteChoice};
 use crate::device;
 use crate::failure::{Exit, Failure};
 use crate::interrupt;
@@ -35,6 +35,10 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<Exit, Failure> {
     interrupt::check()?;
     if let Some(note) = &lab.accel.note {
         stages.note(note);
+    }
+    let by_default = arguments.suite.is_none() && arguments.tests.is_empty();
+    if by_default && subject.suite == SuiteChoice::Core {
+        stages.note("a tree of yours: the core tests; --suite all runs the others as well");
     }
     if !subject.artifacts.probe {
         stages.note(
@@ -84,14 +88,15 @@ fn once(
 
 /// What was asked for.
 fn plan(arguments: &RunArguments, repository: &Repository) -> Result<(Wanted, Trial), Failure> {
-    let tests = suite::select(&arguments.tests, &arguments.exclude)?;
+    let wanted = Wanted::find(repository, &arguments.kernel, &arguments.patches)?;
+    let suite = arguments.suite.unwrap_or(wanted.suite());
+    let tests = suite::select(&arguments.tests, suite, &arguments.exclude)?;
     let expectations = Expectations::read(
         &arguments.expect_fail,
         &tests,
         &arguments.known_failures,
         arguments.strict_known,
     )?;
-    let wanted = Wanted::find(repository, &arguments.kernel, &arguments.patches)?;
     let name = arguments.scenario.as_deref().unwrap_or(DEFAULT_SCENARIO);
     let scenario = repository.scenario(name)?;
     // The command line before the scenario's own, before chance.
