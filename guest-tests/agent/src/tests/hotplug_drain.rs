@@ -2,15 +2,16 @@
 //! Row 13: bios that a CPU has deferred, and not yet ended, when it goes
 //! offline.
 //!
-//! The window is hit on purpose, in two ways by turns. The device holds the
+//! The window is hit on purpose, in three ways by turns. The device holds the
 //! completions of one CPU's bios. Then either the probe keeps that CPU's
 //! workers busy, the completions are let go, and the CPU is taken offline with
 //! the deferral's work still queued; or the CPU is taken offline first, and the
 //! completions are let go at the edge, when its workers are no longer its own
 //! and the block layer waits for its last requests (kernel/cpu.c goes through
-//! CPUHP_AP_WORKQUEUE_ONLINE before CPUHP_AP_BLK_MQ_ONLINE on the way down).
-//! Both times the work runs on another CPU, and what the dead CPU's list holds
-//! must still end, in task context.
+//! CPUHP_AP_WORKQUEUE_ONLINE before CPUHP_AP_BLK_MQ_ONLINE on the way down); or
+//! they come there one after the other, so that interrupts meet a worker which
+//! has their list on another CPU. Each time the work may run on another CPU, and
+//! what the dead CPU's list holds must still end, in task context.
 
 use std::fs;
 use std::thread;
@@ -23,6 +24,15 @@ use crate::guest::probe::{Run, RunResult, Summary, TAGGED};
 use irqstorm_agent::protocol::figures;
 
 const ROUNDS: u32 = 6;
+
+/// Completions at once, when the test lets them go.
+const AT_ONCE: &str = "interrupt = 'when-wanted'";
+
+/// Completions by themselves, each with its interrupt, a few milliseconds apart:
+/// late enough that the CPU has got to where it waits for them. Where it is
+/// later than that, the round proves less, and nothing wrong.
+const BY_TURNS: &str = "latency = { uniform = { min = '800ms', max = '950ms' } }\n\
+    interrupt = 'per-completion'";
 
 /// Bios deferred on the CPU in each round.
 const BIOS: u64 = 48;
@@ -44,7 +54,6 @@ pub(super) fn run(bench: &mut Bench) -> Result<(), Stop> {
         ));
     }
     bench.prepare_hardirq()?;
-    bench.scenario("interrupt = 'when-wanted'")?;
     // Kernels before 6.5 have no such limit, and no such file.
     let _ = fs::write(INTENSIVE_AFTER, "60000000");
     let mut total = Summary::default();
@@ -52,11 +61,11 @@ pub(super) fn run(bench: &mut Bench) -> Result<(), Stop> {
         bench.progress(format!(
             "round {round}: CPU {victim} goes with bios deferred"
         ));
-        let edge = match round % 2 {
-            0 => behind_busy_workers,
-            _ => at_the_edge,
+        let outcome = match round % 3 {
+            0 => one_round(bench, victim, AT_ONCE, behind_busy_workers),
+            1 => one_round(bench, victim, AT_ONCE, at_the_edge),
+            _ => one_round(bench, victim, BY_TURNS, |_, victim| offline(victim)),
         };
-        let outcome = one_round(bench, victim, edge);
         // Whatever came of it, the guest gets its CPU and its disk back.
         let _ = cpu::set_online(victim, true);
         let_go(bench)?;
@@ -80,21 +89,33 @@ pub(super) fn run(bench: &mut Bench) -> Result<(), Stop> {
     Ok(())
 }
 
-/// Takes a CPU away while the device holds its bios.
+/// Takes a CPU away while the device has its bios.
 type Edge = fn(&mut Bench, u32) -> Result<(), Stop>;
 
-fn one_round(bench: &mut Bench, victim: u32, edge: Edge) -> Result<RunResult, Stop> {
+fn one_round(
+    bench: &mut Bench,
+    victim: u32,
+    scenario: &str,
+    edge: Edge,
+) -> Result<RunResult, Stop> {
     let probe = bench.probe()?;
+    bench.scenario(scenario)?;
+    let held = scenario == AT_ONCE;
     let mut run = Run::new(&bench.disk()?, BIOS);
     run.tag_every = 1;
     run.cpus = 1 << victim;
     run.depth = u32::try_from(BIOS).unwrap_or(1);
-    bench.device()?.hold(true)?;
+    bench.device()?.hold(held)?;
+    let taken = bench.device()?.status()?.total.requests;
     let submitter = {
         let probe = probe.clone();
         thread::spawn(move || probe.run(&mut run))
     };
-    let outcome = wait_for_held(bench, BIOS).and_then(|()| edge(bench, victim));
+    let there = match held {
+        true => wait_for_held(bench, BIOS),
+        false => wait_for_taken(bench, taken + BIOS),
+    };
+    let outcome = there.and_then(|()| edge(bench, victim));
     if outcome.is_err() {
         // The submitter waits for its bios: let them go.
         let_go(bench)?;
@@ -173,5 +194,22 @@ pub(super) fn wait_for_held(bench: &mut Bench, wanted: u64) -> Result<(), Stop> 
             ));
         }
         thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Waits until the device has taken so many requests since it began.
+fn wait_for_taken(bench: &mut Bench, wanted: u64) -> Result<(), Stop> {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let taken = bench.device()?.status()?.total.requests;
+        if taken >= wanted {
+            return Ok(());
+        }
+        if Instant::now() > deadline {
+            return fail(format!(
+                "the device has taken {taken} of {wanted} requests after 20 s"
+            ));
+        }
+        thread::sleep(Duration::from_millis(5));
     }
 }
