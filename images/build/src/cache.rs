@@ -43,6 +43,12 @@ impl KeyBuilder {
     }
 }
 
+/// Names a file's content, as the products of the cache are named: a program
+/// that was built anew and came out the same keeps its key.
+pub fn file_key(path: &Path) -> Result<String, Error> {
+    Ok(KeyBuilder::default().add_file(path)?.finish())
+}
+
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -122,6 +122,7 @@ mod tests {
             version: "7.2".into(),
             config: Vec::new(),
             patches: Vec::new(),
+            variants: Vec::new(),
             mutant: None,
         }
     }

@@ -320,6 +320,7 @@ mod tests {
             version: "7.2".into(),
             config: vec![write("base.config", "CONFIG_A=y\n")],
             patches: vec![write("1.patch", "one")],
+            variants: Vec::new(),
             mutant: None,
         };
         let key = |spec: &KernelSpec| key_of(spec, "Debian 7.2.12", "gcc 12").unwrap();
@@ -374,6 +375,7 @@ mod tests {
                 version: "7.2".into(),
                 config: Vec::new(),
                 patches,
+                variants: Vec::new(),
                 mutant: None,
             };
             interface_of(&spec, &tree, &build).unwrap()
@@ -398,6 +400,7 @@ mod tests {
             version: "7.2".into(),
             config: Vec::new(),
             patches: Vec::new(),
+            variants: Vec::new(),
             mutant: None,
         };
         let built = read_product(&spec, "key".into(), folder.path()).unwrap();

@@ -30,7 +30,7 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-pub use cache::default_dir;
+pub use cache::{default_dir, file_key};
 pub use choice::KernelChoice;
 pub use error::Error;
 pub use filesystem::FileSystem;

@@ -30,6 +30,8 @@ pub struct KernelSpec {
     /// Patches, in the order of application: the kernel's, a mutant's own, those
     /// of configurations.
     pub patches: Vec<PathBuf>,
+    /// The configurations that it is tested with beside its own.
+    pub variants: Vec<String>,
     /// What is broken on purpose; `None` of a kernel that is to be sound.
     pub mutant: Option<Mutant>,
 }
@@ -118,6 +120,8 @@ struct Description {
     version: Option<String>,
     config: Option<Vec<String>>,
     #[serde(default)]
+    variants: Vec<String>,
+    #[serde(default)]
     mutants: BTreeMap<String, Mutant>,
 }
 
@@ -153,6 +157,7 @@ fn read(kernels: &Path, folder: &Path) -> Result<KernelSpec, Error> {
             version: Some(version),
             config: Some(config),
             description,
+            variants,
             ..
         } => Ok(KernelSpec {
             name,
@@ -160,6 +165,7 @@ fn read(kernels: &Path, folder: &Path) -> Result<KernelSpec, Error> {
             version,
             config: config.iter().map(|name| kernels.join(name)).collect(),
             patches: own,
+            variants,
             mutant: None,
         }),
         Description {
@@ -167,6 +173,7 @@ fn read(kernels: &Path, folder: &Path) -> Result<KernelSpec, Error> {
             version: None,
             config: None,
             description,
+            variants,
             ..
         } => {
             let folder = kernels.join(&base);
@@ -181,6 +188,7 @@ fn read(kernels: &Path, folder: &Path) -> Result<KernelSpec, Error> {
             Ok(KernelSpec {
                 name,
                 description,
+                variants,
                 ..spec
             })
         }

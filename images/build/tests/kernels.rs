@@ -80,12 +80,22 @@ fn a_mutants_header_names_the_same_claim_as_its_kernel() {
 }
 
 #[test]
-fn what_a_mutant_needs_to_show_is_a_configuration() {
+fn variants_and_what_mutants_need_to_show_are_configurations() {
     let images = images();
-    for kernel in mutants() {
-        for config in &broken_by(&kernel).configs {
+    for kernel in images.list().unwrap() {
+        let needed = kernel.mutant.iter().flat_map(|mutant| &mutant.configs);
+        for config in needed.chain(&kernel.variants) {
             let name = format!("{}:{config}", kernel.name);
             assert!(images.resolve(&name).is_ok(), "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_mutant_that_needs_a_configuration_has_a_sound_kernel_with_it() {
+    for kernel in mutants() {
+        for config in &broken_by(&kernel).configs {
+            assert!(kernel.variants.contains(config), "{}:{config}", kernel.name);
         }
     }
 }

@@ -52,6 +52,7 @@ impl Place {
             version: "9.9".into(),
             config: Vec::new(),
             patches: Vec::new(),
+            variants: Vec::new(),
             mutant: None,
         };
         let patched = images.patch(&KernelChoice::Named(spec), &set, &mut Silent);

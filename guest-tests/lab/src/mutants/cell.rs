@@ -27,6 +27,9 @@ pub(crate) struct Builds {
     pub(crate) kernel: String,
     /// Names all that went into the guest: the agent and the probe.
     pub(crate) guest: String,
+    /// Names the device's program.
+    #[serde(default)]
+    pub(crate) device: String,
 }
 
 /// A verdict, with all that tells it from others.

@@ -153,6 +153,7 @@ pub(super) mod samples {
             builds: Builds {
                 kernel: "k".into(),
                 guest: "g".into(),
+                device: "d".into(),
             },
             run: String::new(),
         }

@@ -3,8 +3,9 @@
 //!
 //! A mutant has the tests of its claim. The kernels that mutants were made of
 //! are the sound ones, and each has the tests of all claims: with its own
-//! configuration, and with those in which a test settles more or a design is
-//! said to break its claim.
+//! configuration, and with those of its variants in which a test settles more
+//! or a design is said to break its claim. A variant is a whole build, so not
+//! every kernel has all.
 
 use std::collections::BTreeSet;
 
@@ -38,11 +39,12 @@ impl Matrix {
     pub(crate) fn of(specs: &[KernelSpec], selection: &Selection) -> Result<Matrix, Failure> {
         let sound = sound_kernels(specs);
         for kernel in &selection.kernels {
-            if !sound.contains(&kernel.as_str()) {
+            if !sound.iter().any(|spec| spec.name == *kernel) {
+                let names: Vec<&str> = sound.iter().map(|spec| spec.name.as_str()).collect();
                 return Err(Failure::UnknownName {
                     kind: "a kernel that has mutants named",
                     name: kernel.clone(),
-                    known: sound.join(", "),
+                    known: names.join(", "),
                 });
             }
         }
@@ -68,9 +70,9 @@ impl Matrix {
             let tests = tests_of(|test| test.claims.iter().any(|claim| claims.contains(claim)));
             for kernel in sound {
                 // Named mutants are held against what they were made of alone.
-                let made_of = chosen.iter().any(|(spec, _)| base_of(spec) == kernel);
+                let made_of = chosen.iter().any(|(spec, _)| base_of(spec) == kernel.name);
                 let wanted = selection.mutants.is_empty() || made_of;
-                if selection.has_kernel(kernel) && wanted {
+                if selection.has_kernel(&kernel.name) && wanted {
                     rows.extend(sound_rows(kernel, &tests, selection));
                 }
             }
@@ -101,11 +103,13 @@ fn base_of(spec: &KernelSpec) -> &str {
 }
 
 /// The kernels that mutants were made of.
-fn sound_kernels(specs: &[KernelSpec]) -> Vec<&str> {
+fn sound_kernels(specs: &[KernelSpec]) -> Vec<&KernelSpec> {
     let of_mutants = specs.iter().filter(|spec| spec.mutant.is_some());
-    let mut kernels: Vec<&str> = of_mutants.map(base_of).collect();
-    kernels.dedup();
+    let names: BTreeSet<&str> = of_mutants.map(base_of).collect();
+    let kernels = specs.iter();
     kernels
+        .filter(|spec| names.contains(spec.name.as_str()))
+        .collect()
 }
 
 fn chosen_mutants<'s>(
@@ -135,40 +139,35 @@ fn mutant_row(spec: &KernelSpec, mutant: &Mutant, selection: &Selection) -> Row 
     }
 }
 
-/// A sound kernel, and it with every configuration that one of its tests asks
-/// for.
-fn sound_rows(kernel: &str, tests: &[&'static TestInfo], selection: &Selection) -> Vec<Row> {
-    let all = tests_of(|_| true);
+/// A sound kernel, and those of its variants that one of the tests asks for.
+fn sound_rows(kernel: &KernelSpec, tests: &[&'static TestInfo], selection: &Selection) -> Vec<Row> {
     let row = |kernel: String, tests: Vec<&'static TestInfo>| Row {
         kernel,
         mutant: None,
         tests,
     };
     let plain = match selection.all_tests {
-        true => all,
+        true => tests_of(|_| true),
         false => tests.to_vec(),
     };
-    let mut rows = vec![row(kernel.to_owned(), plain)];
-    let configs: BTreeSet<String> = tests
-        .iter()
-        .flat_map(|test| configs_for(kernel, test))
-        .collect();
-    for config in configs {
+    let mut rows = vec![row(kernel.name.clone(), plain)];
+    for variant in &kernel.variants {
+        let name = format!("{}:{variant}", kernel.name);
         let asking = tests.iter().copied();
-        let asking = asking.filter(|test| configs_for(kernel, test).contains(&config));
-        rows.push(row(format!("{kernel}:{config}"), asking.collect()));
+        let asking: Vec<&TestInfo> = asking
+            .filter(|test| asks_for(test, variant, &name))
+            .collect();
+        if !asking.is_empty() {
+            rows.push(row(name, asking));
+        }
     }
     rows
 }
 
-/// The configurations in which a test is run on a sound kernel beside its own.
-fn configs_for(kernel: &str, test: &TestInfo) -> Vec<String> {
-    let of_test = test.configs.iter().map(|config| (*config).to_owned());
-    let of_design = test.by_design.iter().filter_map(|known| {
-        let (base, configs) = known.kernel.split_once(':')?;
-        (base == kernel).then(|| configs.to_owned())
-    });
-    of_test.chain(of_design).collect()
+/// Whether a test settles more with a configuration, or a design is said to
+/// break its claim with it.
+fn asks_for(test: &TestInfo, config: &str, kernel: &str) -> bool {
+    test.configs.contains(&config) || test.by_design.iter().any(|known| known.kernel == kernel)
 }
 
 #[cfg(test)]
@@ -182,6 +181,7 @@ mod tests {
             version: "7.2".into(),
             config: Vec::new(),
             patches: Vec::new(),
+            variants: vec!["no-preempt-count".into(), "rt".into()],
             mutant: name.contains('~').then(|| Mutant {
                 claim,
                 breaks: "all".into(),

@@ -24,7 +24,7 @@ fn catalogue(folder: &Path) -> Catalogue {
     write(
         "7.2+x/kernel.toml",
         "description = \"a kernel\"\nversion = \"7.2\"\nconfig = [\"base.config\"]\n\
-         [mutants.never-defers]\nclaim = 1\nbreaks = \"all\"\nconfigs = [\"odd\"]\n",
+         variants = [\"odd\"]\n[mutants.never-defers]\nclaim = 1\nbreaks = \"all\"\nconfigs = [\"odd\"]\n",
     );
     write(
         "7.2+y/kernel.toml",
@@ -66,6 +66,8 @@ fn a_mutant_knows_what_it_breaks_and_no_other_kernel_breaks_anything() {
     let mutant = found.mutant.unwrap();
     assert_eq!((mutant.claim, mutant.breaks.as_str()), (1, "all"));
     assert_eq!(mutant.configs, ["odd"]);
+    assert_eq!(catalogue.find("7.2+x").unwrap().variants, ["odd"]);
+    assert!(catalogue.find("7.2+y").unwrap().variants.is_empty());
     for sound in ["7.2", "7.2+x", "7.2+y", "7.2+x:odd"] {
         assert_eq!(catalogue.find(sound).unwrap().mutant, None, "{sound}");
     }

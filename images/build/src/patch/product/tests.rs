@@ -37,6 +37,7 @@ impl Place {
             version: "9.9".into(),
             config: Vec::new(),
             patches: vec![own],
+            variants: Vec::new(),
             mutant: None,
         };
         Place {
