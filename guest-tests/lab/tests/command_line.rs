@@ -306,9 +306,51 @@ fn list_names_everything_in_json_too() {
 }
 
 #[test]
+fn mutants_that_are_none_are_answered_with_what_there_is() {
+    refused(
+        &["mutants", "--mutant", "nosuch"],
+        2,
+        &["--mutant nosuch", "7.2+v4~never-defers"],
+    );
+    refused(&["mutants", "--mutant", "a[b"], 2, &["--mutant a[b"]);
+    refused(&["mutants", "--claim", "99"], 2, &["--claim 99"]);
+    refused(&["mutants", "--kernel", "7.2"], 2, &["'7.2'", "7.2+v4"]);
+    refused(&["mutants", "--share", "3/2"], 2, &["3/2", "1/6"]);
+    refused(&["mutants", "--seeds", "0"], 2, &["1,2,3"]);
+}
+
+#[test]
+fn mutants_that_were_not_run_are_shown_as_such_and_are_no_success() {
+    let folder = tempfile::tempdir().unwrap();
+    let shown = irqstorm(
+        folder.path(),
+        &[
+            "mutants",
+            "--no-run",
+            "--mutant",
+            "lifo",
+            "--results",
+            "none",
+        ],
+    );
+    assert_eq!(shown.code, 3, "{}", shown.stderr);
+    assert!(
+        shown.stdout.contains("not run: 7.2+v4~lifo"),
+        "{}",
+        shown.stdout
+    );
+    assert!(!folder.path().join("none").exists());
+}
+
+#[test]
 fn help_has_examples_and_exit_codes() {
     let folder = tempfile::tempdir().unwrap();
-    for arguments in [&["run", "--help"][..], &["exec", "--help"], &["--help"]] {
+    for arguments in [
+        &["run", "--help"][..],
+        &["exec", "--help"],
+        &["mutants", "--help"],
+        &["--help"],
+    ] {
         let ended = irqstorm(folder.path(), arguments);
         assert_eq!(ended.code, 0);
         for words in ["Examples:\n  irqstorm", "Exit codes:\n"] {

@@ -66,7 +66,7 @@ impl Matrix {
             rows.extend(shared.map(|(_, (spec, mutant))| mutant_row(spec, mutant, selection)));
         }
         if selection.which != Which::Mutants {
-            let claims: BTreeSet<u32> = chosen.iter().map(|(_, mutant)| mutant.claim).collect();
+            let claims = claims_of(specs, &chosen, selection);
             let tests = tests_of(|test| test.claims.iter().any(|claim| claims.contains(claim)));
             for kernel in sound {
                 // Named mutants are held against what they were made of alone.
@@ -109,6 +109,23 @@ fn sound_kernels(specs: &[KernelSpec]) -> Vec<&KernelSpec> {
     let kernels = specs.iter();
     kernels
         .filter(|spec| names.contains(spec.name.as_str()))
+        .collect()
+}
+
+/// The claims whose tests a sound kernel has: those of the mutants that were
+/// named, or else all that any kernel has a mutant for.
+fn claims_of(
+    specs: &[KernelSpec],
+    chosen: &[(&KernelSpec, &Mutant)],
+    selection: &Selection,
+) -> BTreeSet<u32> {
+    if !selection.mutants.is_empty() {
+        return chosen.iter().map(|(_, mutant)| mutant.claim).collect();
+    }
+    let mutants = specs.iter().filter_map(|spec| spec.mutant.as_ref());
+    mutants
+        .map(|mutant| mutant.claim)
+        .filter(|claim| selection.has_claim(*claim))
         .collect()
 }
 
@@ -262,6 +279,19 @@ mod tests {
         };
         let kernels: Vec<String> = rows(&selection).into_iter().map(|row| row.0).collect();
         assert_eq!(kernels, ["7.2+v4~never-defers", "7.2+v4", "7.3"]);
+    }
+
+    #[test]
+    fn a_sound_kernel_has_the_claims_of_other_kernels_mutants_as_well() {
+        let selection = Selection {
+            kernels: vec!["7.3".into()],
+            claims: vec![5, 8],
+            ..Selection::default()
+        };
+        let found = rows(&selection);
+        let (kernel, tests) = &found[1];
+        assert_eq!(kernel, "7.3");
+        assert_eq!(tests, &["fifo-per-cpu", "preempt-rt"]);
     }
 
     #[test]

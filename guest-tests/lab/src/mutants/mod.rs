@@ -20,6 +20,9 @@ mod selection;
 mod show;
 mod write;
 
+#[cfg(test)]
+mod documents;
+
 pub(crate) use ledger::Ledger;
 pub(crate) use matrix::Matrix;
 pub(crate) use report::Report;
