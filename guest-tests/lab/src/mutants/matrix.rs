@@ -49,15 +49,6 @@ impl Matrix {
             }
         }
         let chosen = chosen_mutants(specs, selection);
-        if chosen.is_empty() {
-            let all = specs.iter().filter(|spec| spec.mutant.is_some());
-            let names: Vec<&str> = all.map(|spec| spec.name.as_str()).collect();
-            return Err(Failure::UnknownName {
-                kind: "a mutant for",
-                name: asked_for(selection),
-                known: names.join(", "),
-            });
-        }
         let mut rows = Vec::new();
         if selection.which != Which::Sound {
             let in_share = |place: usize| selection.share.is_none_or(|share| share.has(place));
@@ -72,10 +63,20 @@ impl Matrix {
                 // Named mutants are held against what they were made of alone.
                 let made_of = chosen.iter().any(|(spec, _)| base_of(spec) == kernel.name);
                 let wanted = selection.mutants.is_empty() || made_of;
-                if selection.has_kernel(&kernel.name) && wanted {
+                if selection.has_kernel(&kernel.name) && wanted && !tests.is_empty() {
                     rows.extend(sound_rows(kernel, &tests, selection));
                 }
             }
+        }
+        // A share may be empty, what is asked for may not.
+        if chosen.is_empty() && rows.is_empty() {
+            let all = specs.iter().filter(|spec| spec.mutant.is_some());
+            let names: Vec<&str> = all.map(|spec| spec.name.as_str()).collect();
+            return Err(Failure::UnknownName {
+                kind: "a mutant for",
+                name: asked_for(selection),
+                known: names.join(", "),
+            });
         }
         Ok(Matrix { rows })
     }
@@ -292,6 +293,12 @@ mod tests {
         let (kernel, tests) = &found[1];
         assert_eq!(kernel, "7.3");
         assert_eq!(tests, &["fifo-per-cpu", "preempt-rt"]);
+        let without_a_mutant = rows(&Selection {
+            kernels: vec!["7.3".into()],
+            claims: vec![8],
+            ..Selection::default()
+        });
+        assert_eq!(without_a_mutant[0].1, ["fifo-per-cpu"]);
     }
 
     #[test]
