@@ -107,8 +107,11 @@ impl Runner {
         let subject = match self.build(row) {
             Ok(subject) => subject,
             Err(failure) => {
+                // Without a kernel no verdict is good but one that is trusted.
+                let builds = Builds::default();
                 for &seed in seeds {
-                    self.not_run(row, seed, &row.tests, &Builds::default(), &failure)?;
+                    let left = self.left(row, seed, &builds);
+                    self.not_run(row, seed, &left, &builds, &failure)?;
                 }
                 return Ok(());
             }
