@@ -466,6 +466,7 @@ pub const TESTS: &[TestInfo] = &[
     TestInfo {
         name: "reclaim-progress",
         claim: "deferred bios end although no thread can be had for another worker",
+        claims: &[17],
         needs: FLAG,
         limit_seconds: 240,
         by_design: SYSTEM_WORKQUEUE,
@@ -536,6 +537,7 @@ pub const TESTS: &[TestInfo] = &[
     TestInfo {
         name: "stacked-mirror",
         claim: "under raid1 the original keeps its tag and its turn",
+        claims: &[22],
         needs: FLAG,
         limit_seconds: 240,
         ..ALWAYS
@@ -551,6 +553,7 @@ pub const TESTS: &[TestInfo] = &[
     TestInfo {
         name: "bdev-page-drop",
         claim: "uncached writes to a block device leave no pages behind",
+        claims: &[25],
         needs: PROBE,
         limit_seconds: 240,
         ..ALWAYS
@@ -558,6 +561,7 @@ pub const TESTS: &[TestInfo] = &[
     TestInfo {
         name: "xfs-page-drop",
         claim: "uncached writes to a file of XFS leave no pages behind, and go to a task once",
+        claims: &[26],
         needs: PROBE,
         limit_seconds: 240,
         ..ALWAYS
@@ -565,6 +569,7 @@ pub const TESTS: &[TestInfo] = &[
     TestInfo {
         name: "ext4-page-drop",
         claim: "uncached writes to a file of ext4 leave no pages behind",
+        claims: &[26],
         needs: PROBE,
         limit_seconds: 240,
         by_design: EXT4_UNTAGGED,
@@ -581,6 +586,7 @@ pub const TESTS: &[TestInfo] = &[
     TestInfo {
         name: "unmount-burst",
         claim: "a file system that goes waits for what ends, and nothing ends when it is gone",
+        claims: &[27],
         needs: FLAG,
         limit_seconds: 240,
         ..ALWAYS
@@ -588,6 +594,7 @@ pub const TESTS: &[TestInfo] = &[
     TestInfo {
         name: "module-gone",
         claim: "the module that owns bios goes when they have ended, and no sooner",
+        claims: &[27],
         needs: FLAG,
         limit_seconds: 240,
         ..ALWAYS
