@@ -199,15 +199,12 @@ fn broken(cells: &[Cell], row: &Row, seeds: &[u64]) -> Option<Broken> {
         .iter()
         .partition(|test| test.claims.contains(&mutant.claim));
     let tally = |test: &TestInfo| Tally::of(cells, &row.kernel, test.name, seeds);
-    let tests: Vec<Tally> = own.iter().map(|test| tally(test)).collect();
     // A test that fails on the kernel that the mutant was made of says nothing.
-    let telling: Vec<&Tally> = own
+    let telling = own
         .iter()
-        .zip(&tests)
-        .filter(|(test, _)| test.fails_by_design(&row.kernel).is_none())
-        .map(|(_, tally)| tally)
-        .collect();
-    let caught_with = |seed: &u64| telling.iter().any(|tally| tally.failed.contains(seed));
+        .filter(|test| test.fails_by_design(&row.kernel).is_none());
+    let tests: Vec<Tally> = telling.map(|test| tally(test)).collect();
+    let caught_with = |seed: &u64| tests.iter().any(|tally| tally.failed.contains(seed));
     let not_run = tests.iter().any(|tally| !tally.not_run.is_empty());
     let verdict = match () {
         () if tests.is_empty() => BrokenVerdict::NoTest,
