@@ -17,6 +17,7 @@ use crate::failure::{Failure, io_failure};
 use crate::interrupt;
 use crate::process::{Process, describe};
 use crate::qemu::{Accel, Machine, PACKAGE, Qmp};
+use crate::results::Folder;
 
 /// Between two looks at everything else while waiting for a report.
 const POLL: Duration = Duration::from_millis(50);
@@ -34,6 +35,16 @@ pub(crate) struct Outputs {
     pub(crate) console: Console,
     /// What QEMU itself says.
     pub(crate) qemu_log: PathBuf,
+}
+
+impl Outputs {
+    /// To console.log and qemu.log of a results folder.
+    pub(crate) fn create(folder: &Folder) -> Result<Outputs, Failure> {
+        Ok(Outputs {
+            console: Console::create(&folder.join("console.log"))?,
+            qemu_log: folder.join("qemu.log"),
+        })
+    }
 }
 
 /// A guest whose agent has reported.

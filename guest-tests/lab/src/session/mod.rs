@@ -24,7 +24,6 @@ pub(crate) use lab::{Lab, Subject, Wanted};
 pub(crate) use trial::{Trial, random_seed};
 pub(crate) use watcher::Watcher;
 
-use crate::console::Console;
 use crate::device::{Device, DeviceOptions, Disk};
 use crate::failure::Failure;
 use crate::guest::Outputs;
@@ -106,10 +105,7 @@ impl Session {
         let script = script::commands(lab, subject, trial, &machine, &options, &run_dir, &folder);
         folder.write("commands.txt", script.as_bytes())?;
         let device = Device::start(&options, &folder.join("device.log"))?;
-        let outputs = Outputs {
-            console: Console::create(&folder.join("console.log"))?,
-            qemu_log: folder.join("qemu.log"),
-        };
+        let outputs = Outputs::create(&folder)?;
         let mut bench = Bench::new(
             device,
             trial.scenario.clone(),

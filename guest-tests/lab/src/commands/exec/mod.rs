@@ -19,7 +19,7 @@ use irqstorm_agent::program::{Execute, NAME};
 use irqstorm_core::control::StatusReply;
 
 use crate::cli::{DiskArguments, ExecArguments};
-use crate::console::{Console, Splat};
+use crate::console::Splat;
 use crate::device::{self, Device, DeviceOptions, Disk, Store};
 use crate::failure::{Exit, Failure};
 use crate::guest::Outputs;
@@ -190,10 +190,7 @@ fn open(
     );
     folder.write("commands.txt", script.as_bytes())?;
     let device = Device::start(&options, &folder.join("device.log"))?;
-    let outputs = Outputs {
-        console: Console::create(&folder.join("console.log"))?,
-        qemu_log: folder.join("qemu.log"),
-    };
+    let outputs = Outputs::create(folder)?;
     let mut bench = Bench::new(
         device,
         plan.scenario.clone(),
