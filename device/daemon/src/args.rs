@@ -26,6 +26,11 @@ Examples:
       -device virtio-serial-pci -chardev socket,id=ctl,path=ctl.sock \\
       -device virtserialport,chardev=ctl,name=irqstorm
 
+  A device that is killed can be started again with the same line, and the guest's
+  I/O goes on, if QEMU connects again (reconnect-ms=1000 from QEMU 9.2 on) and the
+  disk is in a file:
+      -chardev socket,id=blk,path=blk.sock,reconnect=1
+
   A file as the disk, every step of every completion written down:
     irqstorm-device --socket-path blk.sock --blk-file disk.raw --events events.ndjson
 

@@ -119,14 +119,15 @@ impl Features {
     }
 
     /// The vhost-user protocol features: config space and a channel to say
-    /// that it changed, many queues, memory mapped region by region, and
-    /// replies where they are asked for.
+    /// that it changed, many queues, memory mapped region by region, memory
+    /// for what is in flight, and replies where they are asked for.
     pub(crate) fn protocol() -> VhostUserProtocolFeatures {
         VhostUserProtocolFeatures::CONFIG
             | VhostUserProtocolFeatures::BACKEND_REQ
             | VhostUserProtocolFeatures::MQ
             | VhostUserProtocolFeatures::REPLY_ACK
             | VhostUserProtocolFeatures::CONFIGURE_MEM_SLOTS
+            | VhostUserProtocolFeatures::INFLIGHT_SHMFD
     }
 }
 

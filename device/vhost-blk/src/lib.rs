@@ -12,8 +12,9 @@
 //! back from the pump first, so that nothing is in flight when its position is
 //! reported.
 //!
-//! Every connection's messages pass through a relay, for the sake of one of
-//! them: the fd that brings the interrupt of the configuration vector about.
+//! Every connection's messages pass through a relay, for the sake of three of
+//! them: the fd that brings the interrupt of the configuration vector about,
+//! and the two about the memory in which requests in flight outlive the device.
 //!
 //! No thread of vhost-user-backend touches a ring: its worker threads are not
 //! used, since they would own the timing and stop at 64 queues.
@@ -31,6 +32,7 @@ mod chain;
 mod config;
 mod config_vector;
 mod features;
+mod inflight;
 mod limited;
 mod options;
 mod parse;

@@ -14,6 +14,7 @@ use crate::Memory;
 use crate::buffers::{DataBuffers, Segments};
 use crate::call::CallSlot;
 use crate::chain;
+use crate::inflight::InFlight;
 use crate::limited::Limiter;
 use crate::parse::{Refused, Terms};
 use crate::used::UsedRing;
@@ -38,6 +39,8 @@ pub struct VirtioQueue {
     in_flight: u16,
     /// Heads completed, not published yet.
     completed: Vec<u16>,
+    /// Where what is in flight outlives this device.
+    outlives: Option<InFlight>,
     terms: Terms,
     wires: Wires,
     position: Position,
@@ -86,7 +89,8 @@ pub struct Token {
 }
 
 impl VirtioQueue {
-    /// The ring that `ring` describes, which was found valid in `memory`.
+    /// The ring that `ring` describes, which was found valid in `memory`, with
+    /// what it had in flight in a life before this one.
     pub(crate) fn new(
         id: QueueId,
         memory: Memory,
@@ -94,6 +98,7 @@ impl VirtioQueue {
         terms: Terms,
         wires: Wires,
         position: Position,
+        outlives: Option<InFlight>,
     ) -> VirtioQueue {
         VirtioQueue {
             id,
@@ -102,6 +107,7 @@ impl VirtioQueue {
             taken: vec![false; usize::from(ring.size())],
             in_flight: 0,
             completed: Vec::new(),
+            outlives,
             ring,
             terms,
             wires,
@@ -164,6 +170,25 @@ impl VirtioQueue {
                 "the driver made descriptor {head} available in a ring of {}",
                 self.ring.size()
             ))),
+        }
+    }
+
+    /// A request that the device had in a life before this one.
+    fn next_again(
+        &mut self,
+        memory: &GuestMemoryMmap,
+    ) -> Result<Option<Taken<Token>>, BrokenQueue> {
+        let Some(mut outlives) = self.outlives.take_if(|outlives| outlives.has_more()) else {
+            return Ok(None);
+        };
+        let taken = outlives.take_again(memory, |chain| {
+            self.claim(chain.head_index())?;
+            Ok(self.read(memory, chain))
+        });
+        self.outlives = Some(outlives);
+        match taken {
+            Ok(taken) => taken.transpose(),
+            Err(e) => Err(self.stop(e.to_string())),
         }
     }
 
@@ -266,12 +291,18 @@ impl RequestQueue for VirtioQueue {
     fn next(&mut self) -> Result<Option<Taken<Token>>, BrokenQueue> {
         self.check()?;
         let memory = self.memory.memory();
+        if let Some(taken) = self.next_again(&memory)? {
+            return Ok(Some(taken));
+        }
         let chain = match self.next_chain(&memory) {
             Ok(Some(chain)) => chain,
             Ok(None) => return Ok(None),
             Err(e) => return Err(self.stop(format!("its available ring cannot be followed: {e}"))),
         };
         self.claim(chain.head_index())?;
+        if let Some(outlives) = &mut self.outlives {
+            outlives.ledger().take(chain.head_index());
+        }
         Ok(Some(self.read(&memory, chain)))
     }
 
@@ -313,6 +344,12 @@ impl RequestQueue for VirtioQueue {
         if let Err(e) = self.use_head(&memory, token.head, len, lie) {
             return Err(self.stop(format!("its used ring cannot be written: {e}")));
         }
+        if let Some(outlives) = &mut self.outlives {
+            match lie {
+                Some(Lie::DuplicateId | Lie::OutOfRangeId) => outlives.ledger().give_up(),
+                Some(Lie::Length(_)) | None => outlives.ledger().complete(token.head),
+            }
+        }
         self.in_flight = self.in_flight.saturating_sub(1);
         self.completed.push(token.head);
         Ok(())
@@ -325,6 +362,10 @@ impl RequestQueue for VirtioQueue {
             return Err(self.stop(format!("its used index cannot be written: {e}")));
         }
         self.ring.set_next_used(self.used.published());
+        if let Some(outlives) = &mut self.outlives {
+            let used = self.used.published();
+            outlives.ledger().publish(&self.completed, used);
+        }
         for head in self.completed.drain(..) {
             if let Some(taken) = self.taken.get_mut(usize::from(head)) {
                 *taken = false;

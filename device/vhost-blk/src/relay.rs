@@ -4,10 +4,11 @@
 //!
 //! vhost-user-backend takes connections from a listener only, and keeps the fd
 //! of the back-end channel to itself, with no way to say on it that the config
-//! changed. Each connection is therefore joined to one that we connect to a
-//! listener of our own: a thread carries bytes, with the fds attached to them,
-//! both ways, and keeps a copy of that fd. Only the messages of the set-up pass
-//! through it; rings, kicks and calls do not.
+//! changed; and it knows nothing of memory for requests in flight. Each
+//! connection is therefore joined to one that we connect to a listener of our
+//! own: a thread carries bytes, with the fds attached to them, both ways, keeps
+//! a copy of that fd, and answers the messages about that memory itself. Only
+//! the messages of the set-up pass through it; rings, kicks and calls do not.
 
 use std::fs::DirBuilder;
 use std::io::{self, IoSlice, IoSliceMut};
@@ -27,6 +28,7 @@ use rustix::net::{
 use vhost::vhost_user::message::FrontendReq;
 
 use crate::config_vector::ConfigVector;
+use crate::inflight::{Handled, Handover};
 
 /// Fds that one message can carry: vhost-user sends up to 32 memory regions.
 const MAX_FDS: usize = 32;
@@ -88,8 +90,9 @@ pub(crate) fn carry(
     front_end: &UnixStream,
     daemon: &UnixStream,
     config_vector: &ConfigVector,
+    inflight: &Handover,
 ) -> io::Result<()> {
-    let carried = carry_until_end(front_end, daemon, config_vector);
+    let carried = carry_until_end(front_end, daemon, config_vector, inflight);
     config_vector.disconnect();
     for end in [front_end, daemon] {
         // Already ended: nothing to do.
@@ -102,6 +105,7 @@ fn carry_until_end(
     front_end: &UnixStream,
     daemon: &UnixStream,
     config_vector: &ConfigVector,
+    inflight: &Handover,
 ) -> io::Result<()> {
     loop {
         let mut fds = [front_end, daemon].map(|end| PollFd::new(end, PollFlags::IN));
@@ -119,7 +123,14 @@ fn carry_until_end(
             if let Some(channel) = message.back_end_channel() {
                 config_vector.connect(channel.try_clone()?);
             }
-            send(daemon, &message.bytes, &message.fds)?;
+            match inflight.handle(&message.bytes, &message.fds)? {
+                Handled::No => send(daemon, &message.bytes, &message.fds)?,
+                Handled::Done => {}
+                Handled::Answer(answer, region) => {
+                    let fd = region.as_ref().map(|region| region.fd());
+                    send(front_end, &answer, fd.as_slice())?;
+                }
+            }
         }
         if answers {
             let Some(message) = take_message(daemon)? else {
@@ -198,7 +209,7 @@ fn receive(from: &UnixStream, into: &mut [u8], fds: &mut Vec<OwnedFd>) -> io::Re
 }
 
 /// Sends all of `bytes`, with `fds` attached to the first.
-fn send(to: &UnixStream, bytes: &[u8], fds: &[OwnedFd]) -> io::Result<()> {
+fn send(to: &UnixStream, bytes: &[u8], fds: &[impl AsFd]) -> io::Result<()> {
     let borrowed: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
     let mut rest = bytes;
     let mut attached = borrowed.as_slice();
@@ -224,6 +235,8 @@ mod tests {
     use crate::config_vector::ConfigChange;
     use std::io::{Read, Write};
 
+    const NO_FDS: &[OwnedFd] = &[];
+
     fn message(body: &[u8]) -> Vec<u8> {
         let len = u32::try_from(body.len()).unwrap();
         let mut message = vec![7; 8];
@@ -237,11 +250,11 @@ mod tests {
         let (near, a) = UnixStream::pair().unwrap();
         let (b, far) = UnixStream::pair().unwrap();
         let (passed, mut kept) = UnixStream::pair().unwrap();
-        send(&near, &message(b"plain"), &[]).unwrap();
-        send(&near, &message(b"with"), &[passed.into()]).unwrap();
-        send(&near, &message(b""), &[]).unwrap();
+        send(&near, &message(b"plain"), NO_FDS).unwrap();
+        send(&near, &message(b"with"), &[OwnedFd::from(passed)]).unwrap();
+        send(&near, &message(b""), NO_FDS).unwrap();
         let vector = ConfigVector::new(ConfigChange::Told);
-        let carrier = std::thread::spawn(move || carry(&a, &b, &vector));
+        let carrier = std::thread::spawn(move || carry(&a, &b, &vector, &Handover::default()));
 
         let expect = |body: &[u8]| {
             let expected = message(body);
@@ -258,7 +271,7 @@ mod tests {
         kept.read_exact(&mut one).unwrap();
         assert_eq!(&one, b"!");
 
-        send(&far, &message(b"back"), &[]).unwrap();
+        send(&far, &message(b"back"), NO_FDS).unwrap();
         let mut back = message(b"....");
         assert!(receive(&near, &mut back, &mut Vec::new()).unwrap());
         assert_eq!(back, message(b"back"));
@@ -273,7 +286,8 @@ mod tests {
         let (mut near, a) = UnixStream::pair().unwrap();
         let (b, mut far) = UnixStream::pair().unwrap();
         near.write_all(&[0xff; HEADER_LEN]).unwrap();
-        assert!(carry(&a, &b, &ConfigVector::new(ConfigChange::Told)).is_err());
+        let vector = ConfigVector::new(ConfigChange::Told);
+        assert!(carry(&a, &b, &vector, &Handover::default()).is_err());
         assert_eq!(far.read(&mut [0]).unwrap(), 0);
         assert_eq!(near.read(&mut [0]).unwrap(), 0);
     }

@@ -17,6 +17,7 @@ use vm_memory::{GuestAddressSpace, GuestMemoryAtomic, GuestMemoryBackend, GuestM
 
 use crate::backend::Backend;
 use crate::config_vector::ConfigVector;
+use crate::inflight::Handover;
 use crate::options::{Options, OptionsError};
 use crate::queue::VirtioQueue;
 use crate::relay;
@@ -167,16 +168,18 @@ impl Server {
     /// handle stops it.
     pub fn serve_stream(&self, stream: UnixStream) -> Result<(), ServeError> {
         let (listener, joint) = relay::listener_with_one().map_err(ServeError::TakeOver)?;
+        let inflight = Handover::default();
         std::thread::scope(|scope| {
             let carrier = std::thread::Builder::new()
                 .name("vhost-user-relay".to_owned())
                 .spawn_scoped(scope, || {
-                    if let Err(error) = relay::carry(&stream, &joint, &self.config_vector) {
+                    let vector = &self.config_vector;
+                    if let Err(error) = relay::carry(&stream, &joint, vector, &inflight) {
                         tracing::warn!("lost the front-end's connection: {error}");
                     }
                 })
                 .map_err(ServeError::TakeOver)?;
-            let served = self.serve_next(&mut Listener::from(listener));
+            let served = self.serve_next(&mut Listener::from(listener), inflight.clone());
             // Frees the carrier wherever it waits.
             let _ = stream.shutdown(Shutdown::Both);
             let _ = carrier.join();
@@ -203,12 +206,14 @@ impl Server {
     }
 
     /// Serves one connection to its end. Its state goes with it: a connection
-    /// finds the device as after reset.
-    fn serve_next(&self, listener: &mut Listener) -> Result<(), ServeError> {
+    /// finds the device as after reset, but for what it hands over as in
+    /// flight.
+    fn serve_next(&self, listener: &mut Listener, inflight: Handover) -> Result<(), ServeError> {
         let connection = Arc::new(Connection {
             options: Arc::clone(&self.options),
             inbox: self.inbox.clone(),
             acked: AtomicU64::new(0),
+            inflight,
         });
         let backend = Arc::new(Backend::new(
             Arc::clone(&connection),

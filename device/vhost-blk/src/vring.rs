@@ -25,6 +25,7 @@ use vm_memory::GuestAddressSpace;
 
 use crate::Memory;
 use crate::features::Features;
+use crate::inflight::{Handover, InFlight, InFlightError};
 use crate::limited::Limiter;
 use crate::options::Options;
 use crate::parse::Terms;
@@ -35,6 +36,7 @@ pub(crate) struct Connection {
     pub(crate) options: Arc<Options>,
     pub(crate) inbox: Inbox<VirtioQueue>,
     pub(crate) acked: AtomicU64,
+    pub(crate) inflight: Handover,
 }
 
 thread_local! {
@@ -83,6 +85,9 @@ struct State {
     wrong_size: Option<u16>,
     /// While the pump has the ring: where it will say how far it got.
     attached: Option<Position>,
+    /// The driver may wait for an interrupt that a life before this one owed,
+    /// and has no call fd for it yet.
+    owes_call: bool,
     refusals: Limiter,
 }
 
@@ -129,6 +134,12 @@ impl Vring {
             Some(Err(e)) => return self.refuse(state, &no_duplicate(&e)),
             None => return,
         };
+        let mut ring = ring;
+        let inflight = match self.in_flight(&mut ring) {
+            Ok(inflight) => inflight,
+            Err(e) => return self.refuse(state, &e.to_string()),
+        };
+        let resumed = inflight.as_ref().and_then(InFlight::next_avail).is_some();
         let acked = Features::from_bits(shared.connection.acked.load(Ordering::Acquire));
         let position = Position::default();
         let requests = VirtioQueue::new(
@@ -138,6 +149,7 @@ impl Vring {
             Terms::new(&shared.connection.options, acked),
             shared.wires.clone(),
             position.clone(),
+            inflight,
         );
         let message = Message::Attach {
             queue: shared.id,
@@ -147,7 +159,24 @@ impl Vring {
         if shared.connection.inbox.send(message).is_ok() {
             tracing::debug!(queue = shared.id.0, "ring started");
             state.attached = Some(position);
+            state.owes_call = resumed;
+            if resumed {
+                shared.wires.call.signal();
+            }
         }
+    }
+
+    /// What the region that was handed over says of the ring, which goes on
+    /// from there: what is not in flight and not used was never taken.
+    fn in_flight(&self, ring: &mut Queue) -> Result<Option<InFlight>, InFlightError> {
+        let Some(region) = self.shared.connection.inflight.region() else {
+            return Ok(None);
+        };
+        let inflight = InFlight::open(&region, self.shared.id, ring)?;
+        if let Some(next) = inflight.next_avail() {
+            ring.set_next_avail(next);
+        }
+        Ok(Some(inflight))
     }
 
     fn refuse(&self, state: &mut State, why: &str) {
@@ -309,8 +338,15 @@ impl VringT<Memory> for Vring {
     }
 
     /// Kept out of the inner vring: the pump signals through its own slot.
+    /// QEMU gives a ring that it has started the fd that interrupts the guest
+    /// only afterwards.
     fn set_call(&self, file: Option<File>) {
-        self.shared.wires.call.set(file);
+        let call = &self.shared.wires.call;
+        call.set(file);
+        let mut state = self.state();
+        if state.attached.is_some() && std::mem::take(&mut state.owes_call) {
+            call.signal();
+        }
     }
 
     fn set_err(&self, file: Option<File>) {

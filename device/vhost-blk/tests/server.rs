@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod config_vector;
+mod inflight;
 mod support;
 
 use std::io::{Read, Write};

@@ -14,6 +14,7 @@ mod faults;
 mod holding;
 mod interrupts;
 mod io;
+mod killed;
 mod knobs;
 mod lifecycle;
 mod order;

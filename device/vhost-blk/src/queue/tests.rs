@@ -6,6 +6,7 @@ mod lies;
 mod malformed;
 mod random;
 mod requests;
+mod resumed;
 mod steps;
 
 use std::fs::File;
@@ -102,18 +103,7 @@ impl<'a> Bench<'a> {
         index: u16,
     ) -> Bench<'a> {
         let acked = options.offered().without(withheld);
-        let ring = Queue::try_from(QueueState {
-            max_size: RING_LEN,
-            next_avail: index,
-            next_used: index,
-            event_idx_enabled: acked.contains(Features::EVENT_IDX),
-            size: RING_LEN,
-            ready: true,
-            desc_table: DESCRIPTORS,
-            avail_ring: AVAIL,
-            used_ring: USED,
-        })
-        .unwrap();
+        let ring = ring(acked, index);
         for idx in [AVAIL_IDX, USED_IDX] {
             memory.write_obj(index, GuestAddress(idx)).unwrap();
         }
@@ -129,6 +119,7 @@ impl<'a> Bench<'a> {
             Terms::new(options, acked),
             wires,
             position.clone(),
+            None,
         );
         Bench {
             memory,
@@ -247,6 +238,22 @@ impl<'a> Bench<'a> {
         let read = |at| self.memory.read_obj(GuestAddress(at)).unwrap();
         (read(at), read(at + 4))
     }
+}
+
+/// A ring whose indices stand at `index`.
+fn ring(acked: Features, index: u16) -> Queue {
+    Queue::try_from(QueueState {
+        max_size: RING_LEN,
+        next_avail: index,
+        next_used: index,
+        event_idx_enabled: acked.contains(Features::EVENT_IDX),
+        size: RING_LEN,
+        ready: true,
+        desc_table: DESCRIPTORS,
+        avail_ring: AVAIL,
+        used_ring: USED,
+    })
+    .unwrap()
 }
 
 pub(super) fn eventfd() -> File {

@@ -11,7 +11,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::MemfdFlags;
 use vhost::VhostBackend;
 use vhost::vhost_user::message::{
-    VhostUserConfigFlags, VhostUserProtocolFeatures, VhostUserVirtioFeatures,
+    VhostUserConfigFlags, VhostUserInflight, VhostUserProtocolFeatures, VhostUserVirtioFeatures,
 };
 use vhost::vhost_user::{Frontend, VhostUserFrontend};
 use vhost::{VhostUserMemoryRegionInfo, VringConfigData};
@@ -73,6 +73,8 @@ pub(crate) struct Driver {
     pub(crate) memory: GuestMemoryMmap,
     pub(crate) features: u64,
     rings: Vec<Ring>,
+    /// Where the device keeps what it has in flight, if it was asked to.
+    inflight: Option<(VhostUserInflight, File)>,
 }
 
 impl Driver {
@@ -84,45 +86,91 @@ impl Driver {
 
     /// The same over a socket that is connected already.
     pub(crate) fn over(stream: UnixStream, rings: u16, withheld: u64) -> Driver {
-        let mut frontend = Frontend::from_stream(stream, u64::from(rings));
-        frontend.set_owner().unwrap();
-        let offered = frontend.get_features().unwrap();
-        let protocol = frontend.get_protocol_features().unwrap()
-            & (VhostUserProtocolFeatures::CONFIG
-                | VhostUserProtocolFeatures::MQ
-                | VhostUserProtocolFeatures::BACKEND_REQ);
-        frontend.set_protocol_features(protocol).unwrap();
-        assert!(frontend.get_queue_num().unwrap() >= u64::from(rings));
-        let features = offered & !withheld;
-        frontend.set_features(features).unwrap();
+        let mut driver = Driver::negotiated(stream, rings, withheld);
+        driver.start_all();
+        driver
+    }
+
+    /// One whose device keeps what it has in flight where it outlives it.
+    pub(crate) fn lasting(socket: &std::path::Path, rings: u16) -> Driver {
+        let stream = UnixStream::connect(socket).unwrap();
+        let mut driver = Driver::negotiated(stream, rings, 0);
+        driver.ask_for_inflight();
+        driver.hand_over_inflight();
+        driver.start_all();
+        driver
+    }
+
+    /// Has a new region made, for when the rings are started again.
+    pub(crate) fn ask_for_inflight(&mut self) {
+        let rings = u16::try_from(self.rings.len()).unwrap();
+        let asked = VhostUserInflight::new(0, 0, rings, RING_LEN);
+        self.inflight = Some(self.frontend.get_inflight_fd(&asked).unwrap());
+    }
+
+    /// Connects again with the same memory and rings, after the device or the
+    /// connection has gone. Like QEMU it has each ring go on where its used
+    /// index is.
+    pub(crate) fn reconnect(&mut self, socket: &std::path::Path) {
+        let stream = UnixStream::connect(socket).unwrap();
+        let rings = u16::try_from(self.rings.len()).unwrap();
+        let (frontend, features) = negotiate(stream, rings, 0, &self.memory);
+        self.frontend = frontend;
+        assert_eq!(self.features, features);
+        self.hand_over_inflight();
+        self.start_all();
+    }
+
+    /// Ends the connection, and keeps everything else.
+    pub(crate) fn disconnect(&mut self) {
+        let (nowhere, _) = UnixStream::pair().unwrap();
+        self.frontend = Frontend::from_stream(nowhere, 1);
+    }
+
+    fn negotiated(stream: UnixStream, rings: u16, withheld: u64) -> Driver {
         let memory = shared_memory();
-        let regions: Vec<_> = memory
-            .iter()
-            .map(|region| VhostUserMemoryRegionInfo::from_guest_region(region).unwrap())
-            .collect();
-        frontend.set_mem_table(&regions).unwrap();
-        let mut driver = Driver {
+        let (frontend, features) = negotiate(stream, rings, withheld, &memory);
+        let ring = || Ring {
+            kick: EventFd::new(0).unwrap(),
+            call: EventFd::new(0).unwrap(),
+            avail: 0,
+            used: 0,
+        };
+        Driver {
             frontend,
             memory,
             features,
-            rings: Vec::new(),
-        };
-        for index in 0..rings {
-            let ring = Ring {
-                kick: EventFd::new(0).unwrap(),
-                call: EventFd::new(0).unwrap(),
-                avail: 0,
-                used: 0,
-            };
-            driver.rings.push(ring);
-            driver.start(index);
+            rings: (0..rings).map(|_| ring()).collect(),
+            inflight: None,
         }
-        driver.sync();
-        driver
+    }
+
+    fn hand_over_inflight(&mut self) {
+        if let Some((shape, file)) = self.inflight.take() {
+            self.hand_over(&shape, &file);
+            self.inflight = Some((shape, file));
+        }
+    }
+
+    /// Hands a region over.
+    pub(crate) fn hand_over(&mut self, shape: &VhostUserInflight, file: &File) {
+        self.frontend
+            .set_inflight_fd(shape, file.as_raw_fd())
+            .unwrap();
+    }
+
+    fn start_all(&mut self) {
+        let rings = u16::try_from(self.rings.len()).unwrap();
+        (0..rings).for_each(|index| self.start_from(index, self.used_index(index)));
+        self.sync();
     }
 
     /// Sets a ring up where the driver is in it, and enables it.
     pub(crate) fn start(&mut self, index: u16) {
+        self.start_from(index, self.rings[usize::from(index)].used);
+    }
+
+    fn start_from(&mut self, index: u16, base: u16) {
         let at = |offset| self.host_address(RINGS + u64::from(index) * RING_STRIDE + offset);
         let config = VringConfigData {
             queue_max_size: RING_LEN,
@@ -136,7 +184,7 @@ impl Driver {
         let queue = usize::from(index);
         let ring = &self.rings[queue];
         self.frontend.set_vring_num(queue, RING_LEN).unwrap();
-        self.frontend.set_vring_base(queue, ring.used).unwrap();
+        self.frontend.set_vring_base(queue, base).unwrap();
         self.frontend.set_vring_addr(queue, &config).unwrap();
         self.frontend.set_vring_call(queue, &ring.call).unwrap();
         self.frontend.set_vring_kick(queue, &ring.kick).unwrap();
@@ -251,23 +299,33 @@ impl Driver {
 
     /// The next used element, asked for an interrupt and waited for.
     pub(crate) fn next_used(&mut self, index: u16) -> Used {
+        loop {
+            match self.take_used(index) {
+                Some(used) => return used,
+                None => self.wait_for_call(index),
+            }
+        }
+    }
+
+    /// The next used element; if there is none, an interrupt is asked for.
+    pub(crate) fn take_used(&mut self, index: u16) -> Option<Used> {
         let seen = self.rings[usize::from(index)].used;
         let used_event = self.ring(index, AVAIL + 4 + u64::from(RING_LEN) * 2);
         self.memory
             .store(seen.to_le(), used_event, Ordering::Release)
             .unwrap();
         std::sync::atomic::fence(Ordering::SeqCst);
-        while self.used_index(index) == seen {
-            self.wait_for_call(index);
+        if self.used_index(index) == seen {
+            return None;
         }
         self.rings[usize::from(index)].used = seen.wrapping_add(1);
         let element = self.ring(index, USED + 4 + u64::from(seen % RING_LEN) * 8);
         let value: u64 = self.memory.read_obj(element).unwrap();
         let [h0, h1, h2, h3, l0, l1, l2, l3] = value.to_ne_bytes();
-        Used {
+        Some(Used {
             head: u32::from_le_bytes([h0, h1, h2, h3]),
             len: u32::from_le_bytes([l0, l1, l2, l3]),
-        }
+        })
     }
 
     /// Waits for an interrupt and takes it.
@@ -275,6 +333,30 @@ impl Driver {
         let call = &self.rings[usize::from(index)].call;
         wait_readable(call);
         call.read().unwrap();
+    }
+
+    /// Waits for an interrupt of any ring and takes it.
+    #[allow(dead_code, reason = "for those with more rings than one")]
+    pub(crate) fn wait_for_any_call(&self) {
+        let call = |ring: &Ring| ring.call.as_raw_fd();
+        // SAFETY: the files outlive the borrows.
+        let borrow = |fd| unsafe { std::os::fd::BorrowedFd::borrow_raw(fd) };
+        let mut fds: Vec<PollFd> = self
+            .rings
+            .iter()
+            .map(|ring| PollFd::from_borrowed_fd(borrow(call(ring)), PollFlags::IN))
+            .collect();
+        let patience = Timespec {
+            tv_sec: PATIENCE,
+            tv_nsec: 0,
+        };
+        let ready = rustix::event::poll(&mut fds, Some(&patience)).unwrap();
+        assert_ne!(ready, 0, "no interrupt came");
+        for (ring, fd) in self.rings.iter().zip(&fds) {
+            if !fd.revents().is_empty() {
+                ring.call.read().unwrap();
+            }
+        }
     }
 
     /// Header, data and status at places of their own; the data's place.
@@ -323,6 +405,33 @@ impl Driver {
             .unwrap();
         self.sync();
     }
+}
+
+/// Everything up to the rings; the features agreed.
+fn negotiate(
+    stream: UnixStream,
+    rings: u16,
+    withheld: u64,
+    memory: &GuestMemoryMmap,
+) -> (Frontend, u64) {
+    let mut frontend = Frontend::from_stream(stream, u64::from(rings));
+    frontend.set_owner().unwrap();
+    let offered = frontend.get_features().unwrap();
+    let protocol = frontend.get_protocol_features().unwrap()
+        & (VhostUserProtocolFeatures::CONFIG
+            | VhostUserProtocolFeatures::MQ
+            | VhostUserProtocolFeatures::INFLIGHT_SHMFD
+            | VhostUserProtocolFeatures::BACKEND_REQ);
+    frontend.set_protocol_features(protocol).unwrap();
+    assert!(frontend.get_queue_num().unwrap() >= u64::from(rings));
+    let features = offered & !withheld;
+    frontend.set_features(features).unwrap();
+    let regions: Vec<_> = memory
+        .iter()
+        .map(|region| VhostUserMemoryRegionInfo::from_guest_region(region).unwrap())
+        .collect();
+    frontend.set_mem_table(&regions).unwrap();
+    (frontend, features)
 }
 
 /// Waits until `fd` is signalled.
