@@ -112,6 +112,9 @@ pub struct Request {
     pub extents: Vec<Extent>,
     /// For write zeroes: whether the sectors may be deallocated on the way.
     pub unmap: bool,
+    /// Whether what it changes is on stable storage when it completes, whatever
+    /// the write cache's mode.
+    pub durable: bool,
 }
 
 impl Request {
@@ -121,6 +124,7 @@ impl Request {
             operation,
             extents: Vec::new(),
             unmap: false,
+            durable: false,
         }
     }
 
@@ -130,6 +134,7 @@ impl Request {
             operation,
             extents: vec![Extent { start, sectors }],
             unmap: false,
+            durable: false,
         }
     }
 

@@ -5,25 +5,32 @@
 use std::os::fd::RawFd;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, ValueHint};
+use clap::{Args, Parser, ValueEnum, ValueHint};
 use clap_complete::Shell;
-use irqstorm_vhost_blk::{ConfigChange, Features, Serial};
+use irqstorm_front_end::Serial;
+use irqstorm_vhost_blk::{ConfigChange, Features};
 
 use crate::size::Size;
 use crate::spin::Spin;
 
-const EXAMPLES: &str = "\
-Examples:
+const EXAMPLES: &str = r#"Examples:
   A disk of 1 GiB in memory that completes as scenario.toml says, steered over ctl.sock:
     irqstorm-device --socket-path blk.sock --ram 1G --scenario scenario.toml --control ctl.sock
 
   The same disk beside QEMU (the guest's memory has to be shared):
-    qemu-system-x86_64 ... \\
-      -object memory-backend-memfd,id=mem,size=512M,share=on -machine q35,memory-backend=mem \\
+    qemu-system-x86_64 ... \
+      -object memory-backend-memfd,id=mem,size=512M,share=on -machine q35,memory-backend=mem \
       -chardev socket,id=blk,path=blk.sock -device vhost-user-blk-pci,chardev=blk,num-queues=2
 
+  The same disk as an NVMe controller, for QEMU 10.1 or later:
+    irqstorm-device --transport vfio-user --socket-path nvme.sock --ram 1G
+    qemu-system-x86_64 ... \
+      -object memory-backend-memfd,id=mem,size=512M,share=on -machine q35,memory-backend=mem \
+      -device '{"driver":"vfio-user-pci","socket":{"type":"unix","path":"nvme.sock"},
+                "x-msg-timeout":600000}'
+
   The guest can steer its disk itself, over a port of its own:
-      -device virtio-serial-pci -chardev socket,id=ctl,path=ctl.sock \\
+      -device virtio-serial-pci -chardev socket,id=ctl,path=ctl.sock \
       -device virtserialport,chardev=ctl,name=irqstorm
 
   A device that is killed can be started again with the same line, and the guest's
@@ -47,10 +54,10 @@ standard error, as much as RUST_LOG asks for (info).
 Exit codes:
   0  ended by SIGTERM or SIGINT, or the one connection of --fd has ended
   1  failed while running
-  2  the command line, the scenario or the disk cannot be used";
+  2  the command line, the scenario or the disk cannot be used"#;
 
 /// A block device whose completions and interrupts are scripted, for QEMU's
-/// vhost-user-blk-pci.
+/// vhost-user-blk-pci or its vfio-user-pci.
 #[derive(Debug, Parser)]
 #[command(name = "irqstorm-device", version, after_help = EXAMPLES)]
 pub(crate) struct Cli {
@@ -60,11 +67,23 @@ pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) disk: Disk,
 
-    /// Queues offered at most: QEMU's num-queues is how many there are
+    /// What the guest sees: a virtio disk (vhost-user), or an NVMe controller
+    /// (vfio-user, QEMU 10.1 or later)
+    #[arg(
+        long,
+        value_enum,
+        value_name = "TRANSPORT",
+        default_value = "vhost-user"
+    )]
+    pub(crate) transport: Transport,
+
+    /// Queues offered at most, 64 with NVMe: QEMU's num-queues is how many
+    /// there are, or the NVMe driver's choice
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(crate) num_queues: u16,
 
-    /// Entries of a ring at most, a power of two: QEMU's queue-size is how many
+    /// Entries of a ring at most: a power of two up to 1024, of which QEMU's
+    /// queue-size is how many; with NVMe any number up to 4096
     #[arg(long, value_name = "N", default_value_t = 1024)]
     pub(crate) queue_size: u16,
 
@@ -118,6 +137,15 @@ pub(crate) struct Cli {
     /// With --check-scenario: as JSON
     #[arg(long, conflicts_with_all = ["socket_path", "fd", "print_capabilities", "completions"])]
     pub(crate) json: bool,
+}
+
+/// How the disk is brought to the guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Transport {
+    /// virtio-blk, for QEMU's vhost-user-blk-pci
+    VhostUser,
+    /// NVMe, for QEMU's vfio-user-pci
+    VfioUser,
 }
 
 /// How the front-end comes to the device.

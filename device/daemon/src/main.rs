@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! irqstorm-device: a vhost-user block device whose completions and interrupts
-//! are scripted.
+//! irqstorm-device: a block device over vhost-user (virtio-blk) or vfio-user
+//! (NVMe) whose completions and interrupts are scripted.
 //!
 //! Threads: this one is the control plane; `pump` completes requests;
-//! `vhost-user` serves the front-end's connection and hands its rings to the
-//! pump; `vhost-user-relay` carries that connection's messages; `events` writes
-//! the event stream and `decisions` the recording, where they are asked for.
+//! `front-end` serves one connection after another and hands its queues to the
+//! pump; `vhost-user-relay` carries a vhost-user connection's messages; `events`
+//! writes the event stream and `decisions` the recording, where they are asked
+//! for.
 //!
 //! For libvirt and its like to find this program, 50-irqstorm-device.json goes
 //! to /usr/share/qemu/vhost-user or /etc/qemu/vhost-user, with the path in it

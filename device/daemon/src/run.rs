@@ -11,16 +11,17 @@ use std::thread::{self, JoinHandle};
 
 use anyhow::{Context, anyhow};
 use irqstorm_core::clock::Monotonic;
-use irqstorm_core::inbox::Message;
+use irqstorm_core::inbox::{Inbox, Message};
 use irqstorm_core::pattern::Replay;
 use irqstorm_core::pump::{Pump, PumpConfig};
 use irqstorm_core::request::SECTOR_SIZE;
 use irqstorm_core::scenario::Scenario;
 use irqstorm_core::store::{FileOptions, FileStore, Geometry, NullStore, RamStore, Store};
-use irqstorm_vhost_blk::{Options, Server, WriteCache};
+use irqstorm_front_end::{FrontEnd, WriteCache};
+use irqstorm_vhost_blk::ConfigChange;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-use crate::args::{Cli, Disk};
+use crate::args::{Cli, Disk, Transport};
 use crate::events::Sink;
 use crate::lines::{self, Line, LineSink, WriterThread};
 use crate::size::Size;
@@ -47,15 +48,31 @@ enum Front {
 
 /// Serves until a signal comes, or the one connection of `--fd` has ended.
 pub(crate) fn run(cli: &Cli) -> Result<(), Failure> {
-    let (mut scenario, scenario_name) = read_scenario(cli)?;
-    if let Some(seed) = cli.seed {
-        scenario = scenario.with_seed(seed);
-    }
-    let seed = scenario.seed.unwrap_or_else(random_seed);
+    let script = read_scenario(cli)?;
     let store = open_store(&cli.disk)?;
-    let options = disk_options(cli, store.geometry());
+    let geometry = store.geometry();
+    match cli.transport {
+        Transport::VhostUser => serve(cli, script, store, |inbox| {
+            let options = virtio_disk(cli, geometry);
+            irqstorm_vhost_blk::Server::new(options, inbox).map_err(bad_input)
+        }),
+        Transport::VfioUser => serve(cli, script, store, |inbox| {
+            let options = nvme_controller(cli, geometry)?;
+            irqstorm_nvme::Server::new(options, inbox).map_err(bad_input)
+        }),
+    }
+}
+
+/// The same through the front-end that `make` makes.
+fn serve<F: FrontEnd>(
+    cli: &Cli,
+    (scenario, scenario_name): (Scenario, String),
+    store: Box<dyn Store>,
+    make: impl FnOnce(Inbox<F::Queue>) -> Result<F, Failure>,
+) -> Result<(), Failure> {
+    let seed = scenario.seed.unwrap_or_else(random_seed);
     let (inbox, mailbox) = engine::mailbox().map_err(went_wrong)?;
-    let server = Server::new(options, inbox.clone()).map_err(bad_input)?;
+    let server = make(inbox.clone())?;
     let front = open_front(cli)?;
     let (control_listener, _control_socket) = match &cli.control {
         Some(path) => {
@@ -84,7 +101,7 @@ pub(crate) fn run(cli: &Cli) -> Result<(), Failure> {
         seed,
         queues: cli.num_queues,
         replay,
-        config_line: Some(Box::new(server.config_line())),
+        config_line: server.config_line(),
         floor,
     };
     let make = move |clock: &Monotonic| Pump::new(config, Box::new(sink), clock);
@@ -98,7 +115,7 @@ pub(crate) fn run(cli: &Cli) -> Result<(), Failure> {
     precision::log(&inbox);
 
     handle.stop();
-    let front_result = join(front_thread, "vhost-user")?;
+    let front_result = join(front_thread, "front-end")?;
     // A pump that has ended by itself takes no message any more.
     let _ = inbox.send(Message::Stop);
     let pump_result = join(pump, "pump")?;
@@ -111,14 +128,19 @@ pub(crate) fn run(cli: &Cli) -> Result<(), Failure> {
 }
 
 fn read_scenario(cli: &Cli) -> Result<(Scenario, String), Failure> {
-    match &cli.scenario {
+    let (scenario, name) = match &cli.scenario {
         Some(path) => {
             let scenario = Scenario::load(path).map_err(bad_input)?;
             let name = path.file_stem().unwrap_or_default();
-            Ok((scenario, name.to_string_lossy().into_owned()))
+            (scenario, name.to_string_lossy().into_owned())
         }
-        None => Ok((Scenario::default(), "none".to_owned())),
-    }
+        None => (Scenario::default(), "none".to_owned()),
+    };
+    let scenario = match cli.seed {
+        Some(seed) => scenario.with_seed(seed),
+        None => scenario,
+    };
+    Ok((scenario, name))
 }
 
 fn open_store(disk: &Disk) -> Result<Box<dyn Store>, Failure> {
@@ -157,8 +179,8 @@ fn open_store(disk: &Disk) -> Result<Box<dyn Store>, Failure> {
     }
 }
 
-fn disk_options(cli: &Cli, geometry: Geometry) -> Options {
-    let mut options = Options::new(geometry);
+fn virtio_disk(cli: &Cli, geometry: Geometry) -> irqstorm_vhost_blk::Options {
+    let mut options = irqstorm_vhost_blk::Options::new(geometry);
     options.queues = cli.num_queues;
     options.max_queue_size = cli.queue_size;
     options.serial = cli.disk.serial;
@@ -167,6 +189,20 @@ fn disk_options(cli: &Cli, geometry: Geometry) -> Options {
         options.withheld = options.withheld.with(feature);
     }
     options
+}
+
+fn nvme_controller(cli: &Cli, geometry: Geometry) -> Result<irqstorm_nvme::Options, Failure> {
+    if !cli.withhold.is_empty() || cli.config_change != ConfigChange::default() {
+        return Err(bad_input(anyhow!(
+            "make an NVMe controller: --withhold and --config-change are of virtio; \
+             leave them out, or choose --transport vhost-user"
+        )));
+    }
+    let mut options = irqstorm_nvme::Options::new(geometry);
+    options.queues = cli.num_queues;
+    options.max_queue_size = cli.queue_size;
+    options.serial = cli.disk.serial;
+    Ok(options)
 }
 
 fn open_front(cli: &Cli) -> Result<Front, Failure> {
@@ -236,8 +272,8 @@ fn open_lines<T: Line>(
     Ok(Some(sink))
 }
 
-fn serve_front(
-    server: Server,
+fn serve_front<F: FrontEnd>(
+    server: F,
     front: Front,
     ended: EndsWith,
 ) -> Result<JoinHandle<Result<(), Failure>>, Failure> {
@@ -254,7 +290,7 @@ fn serve_front(
         served.map_err(|e| went_wrong(anyhow!(e.to_string())))
     };
     thread::Builder::new()
-        .name("vhost-user".to_owned())
+        .name("front-end".to_owned())
         .spawn(body)
         .map_err(went_wrong)
 }

@@ -6,6 +6,7 @@ pub mod bench;
 pub mod buffers;
 pub mod driver;
 pub mod events;
+pub mod nvme;
 pub mod store;
 
 pub use bench::Bench;

@@ -7,19 +7,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use irqstorm_front_end::{CacheMode, Limiter, Memory, sharing};
 use vhost::vhost_user::message::VhostUserProtocolFeatures;
 use vhost_user_backend::VhostUserBackend;
 use vm_memory::GuestAddressSpace;
 use vmm_sys_util::epoll::EventSet;
 
-use crate::Memory;
 use crate::config::{self, Change, Now};
 use crate::config_vector::ConfigVector;
 use crate::features::Features;
-use crate::limited::Limiter;
-use crate::sharing;
 use crate::vring::{Connection, Vring};
-use crate::write_cache::CacheMode;
 
 /// The device of one connection.
 pub(crate) struct Backend {

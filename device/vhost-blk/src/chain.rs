@@ -6,7 +6,7 @@
 use virtio_queue::DescriptorChain;
 use vm_memory::{GuestAddress, GuestMemory, GuestMemoryMmap, Permissions};
 
-use crate::buffers::{Segment, Segments};
+use irqstorm_front_end::{Segment, Segments};
 
 /// The most descriptors of a chain, indirect ones included: the largest ring
 /// that is accepted. A chain must not be longer than its ring (2.7.5.3.1).

@@ -26,32 +26,22 @@
 #![forbid(unsafe_code)]
 
 mod backend;
-mod buffers;
-mod call;
 mod chain;
 mod config;
 mod config_vector;
 mod features;
 mod inflight;
-mod limited;
 mod options;
 mod parse;
 mod queue;
 mod relay;
 mod server;
-mod sharing;
 mod used;
 mod vring;
 mod wire;
-mod write_cache;
 
 pub use config_vector::{ConfigChange, UnknownConfigChange};
 pub use features::{Features, UnknownFeature};
-pub use options::{Options, OptionsError, Serial, SerialError, Topology};
+pub use options::{Options, OptionsError, Topology};
 pub use queue::VirtioQueue;
-pub use server::{ServeError, Server, ServerHandle, SetupError};
-pub use write_cache::{CacheMode, WriteCache};
-
-/// Guest memory as every connection shares it: replaced whole when the
-/// front-end maps or unmaps a region, read through snapshots.
-pub(crate) type Memory = vm_memory::GuestMemoryAtomic<vm_memory::GuestMemoryMmap>;
+pub use server::{ServeError, Server, SetupError};

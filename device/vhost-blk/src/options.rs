@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 //! What a disk looks like to the guest, as the daemon is asked for it.
 
-use std::str::FromStr;
-
 use irqstorm_core::store::Geometry;
+use irqstorm_front_end::Serial;
 
 use crate::config_vector::ConfigChange;
 use crate::features::{Disk, Features};
-use crate::wire::ID_LEN;
 
 /// The most queues that a disk can have: ring indices are one byte in
 /// vhost-user's fd messages.
@@ -56,15 +54,6 @@ pub struct Topology {
     /// Preferred I/O, in logical blocks; zero says nothing.
     pub opt_io_size: u32,
 }
-
-/// A disk's serial: up to 20 bytes of printable ASCII, padded with zeroes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Serial([u8; ID_LEN]);
-
-/// A text that cannot be a serial.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("'{0}' cannot be a serial: up to 20 printable ASCII characters")]
-pub struct SerialError(String);
 
 /// Options that make no disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -136,39 +125,6 @@ impl Options {
     }
 }
 
-impl Serial {
-    /// As get id delivers it: zeroes after the text, none if it fills all 20.
-    pub(crate) fn bytes(&self) -> &[u8; ID_LEN] {
-        &self.0
-    }
-}
-
-impl Default for Serial {
-    fn default() -> Serial {
-        let mut bytes = [0; ID_LEN];
-        for (byte, &letter) in bytes.iter_mut().zip(b"irqstorm") {
-            *byte = letter;
-        }
-        Serial(bytes)
-    }
-}
-
-impl FromStr for Serial {
-    type Err = SerialError;
-
-    fn from_str(text: &str) -> Result<Serial, SerialError> {
-        let printable = text.bytes().all(|b| b.is_ascii_graphic() || b == b' ');
-        if text.is_empty() || text.len() > ID_LEN || !printable {
-            return Err(SerialError(text.to_owned()));
-        }
-        let mut bytes = [0; ID_LEN];
-        for (byte, letter) in bytes.iter_mut().zip(text.bytes()) {
-            *byte = letter;
-        }
-        Ok(Serial(bytes))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -212,20 +168,5 @@ mod tests {
             refused(|o| o.size_max = Some(512)),
             OptionsError::SizeMax(512)
         );
-    }
-
-    #[test]
-    fn a_serial_is_up_to_twenty_printable_characters() {
-        assert_eq!(
-            "01234567890123456789".parse::<Serial>().unwrap().bytes(),
-            b"01234567890123456789"
-        );
-        assert_eq!(
-            &"disk 7".parse::<Serial>().unwrap().bytes()[..8],
-            b"disk 7\0\0"
-        );
-        for wrong in ["", "012345678901234567890", "tab\t", "größe"] {
-            assert!(wrong.parse::<Serial>().is_err(), "{wrong:?}");
-        }
     }
 }

@@ -4,14 +4,14 @@
 
 use irqstorm_core::request::{Extent, Operation, Request, Sector, Status};
 use irqstorm_core::store::Geometry;
+use irqstorm_front_end::{Segments, Serial};
 use virtio_bindings::bindings::virtio_blk;
 use vm_memory::GuestMemoryMmap;
 
-use crate::buffers::Segments;
 use crate::chain::{ChainFault, Layout};
 use crate::config::{MAX_RANGE_SECTORS, MAX_RANGES};
 use crate::features::Features;
-use crate::options::{Options, Serial};
+use crate::options::Options;
 use crate::wire::{HEADER_LEN, ID_LEN, RANGE_FLAG_UNMAP, RANGE_LEN};
 
 /// What a driver was told about the disk, against which its requests are read.

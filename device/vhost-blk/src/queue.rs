@@ -7,15 +7,12 @@ use std::time::Instant;
 
 use irqstorm_core::queue::{BrokenQueue, GuestBuffers, Lie, RequestQueue, Taken};
 use irqstorm_core::request::{Outcome, QueueId};
+use irqstorm_front_end::{DataBuffers, Limiter, LineSlot, Memory, Segments};
 use virtio_queue::{DescriptorChain, Queue, QueueOwnedT, QueueT};
 use vm_memory::{Bytes, GuestAddress, GuestAddressSpace, GuestMemoryError, GuestMemoryMmap};
 
-use crate::Memory;
-use crate::buffers::{DataBuffers, Segments};
-use crate::call::CallSlot;
 use crate::chain;
 use crate::inflight::InFlight;
-use crate::limited::Limiter;
 use crate::parse::{Refused, Terms};
 use crate::used::UsedRing;
 use crate::wire::status_byte;
@@ -55,8 +52,8 @@ pub struct VirtioQueue {
 /// The fds of a ring, shared with the server, which replaces them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Wires {
-    pub(crate) call: CallSlot,
-    pub(crate) error: CallSlot,
+    pub(crate) call: LineSlot,
+    pub(crate) error: LineSlot,
 }
 
 /// Where a ring was when the pump dropped it: written then, read by the server

@@ -11,27 +11,20 @@
 //! the messages of the set-up pass through it; rings, kicks and calls do not.
 
 use std::fs::DirBuilder;
-use std::io::{self, IoSlice, IoSliceMut};
-use std::mem::MaybeUninit;
+use std::io;
 use std::net::Shutdown;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use irqstorm_front_end::socket::{receive, send};
 use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags,
-};
 use vhost::vhost_user::message::FrontendReq;
 
 use crate::config_vector::ConfigVector;
 use crate::inflight::{Handled, Handover};
-
-/// Fds that one message can carry: vhost-user sends up to 32 memory regions.
-const MAX_FDS: usize = 32;
 
 /// Bytes of a message's header: request, flags, and the length of the rest,
 /// 32 bits each, in the host's order.
@@ -157,9 +150,7 @@ impl CarriedMessage {
     }
 }
 
-/// Takes one message; `None` at the end of `from`. The message's length must
-/// be known to do so: a longer read would go on into the next message and take
-/// its fds for those of this one (unix(7), SCM_RIGHTS).
+/// Takes one message; `None` at the end of `from`.
 fn take_message(from: &UnixStream) -> io::Result<Option<CarriedMessage>> {
     let mut message = vec![0; HEADER_LEN];
     let mut fds = Vec::new();
@@ -185,57 +176,12 @@ fn body_len(header: &[u8]) -> Option<usize> {
     usize::try_from(u32::from_ne_bytes(*len)).ok()
 }
 
-/// Fills `into`, and adds the fds that come with it; false at the end.
-fn receive(from: &UnixStream, into: &mut [u8], fds: &mut Vec<OwnedFd>) -> io::Result<bool> {
-    let mut rest = into;
-    while !rest.is_empty() {
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
-        let mut control = RecvAncillaryBuffer::new(&mut space);
-        let received = rustix::io::retry_on_intr(|| {
-            let mut into = [IoSliceMut::new(rest)];
-            rustix::net::recvmsg(from, &mut into, &mut control, RecvFlags::CMSG_CLOEXEC)
-        })?;
-        for message in control.drain() {
-            if let RecvAncillaryMessage::ScmRights(new) = message {
-                fds.extend(new);
-            }
-        }
-        if received.bytes == 0 {
-            return Ok(false);
-        }
-        rest = rest.get_mut(received.bytes..).unwrap_or_default();
-    }
-    Ok(true)
-}
-
-/// Sends all of `bytes`, with `fds` attached to the first.
-fn send(to: &UnixStream, bytes: &[u8], fds: &[impl AsFd]) -> io::Result<()> {
-    let borrowed: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
-    let mut rest = bytes;
-    let mut attached = borrowed.as_slice();
-    while !rest.is_empty() {
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
-        let mut control = SendAncillaryBuffer::new(&mut space);
-        if !attached.is_empty() && !control.push(SendAncillaryMessage::ScmRights(attached)) {
-            return Err(io::Error::other("more fds in a message than fit"));
-        }
-        let sent = rustix::io::retry_on_intr(|| {
-            let from = [IoSlice::new(rest)];
-            rustix::net::sendmsg(to, &from, &mut control, SendFlags::NOSIGNAL)
-        })?;
-        rest = rest.get(sent..).unwrap_or_default();
-        attached = &[];
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::config_vector::ConfigChange;
+    use irqstorm_front_end::socket::NO_FDS;
     use std::io::{Read, Write};
-
-    const NO_FDS: &[OwnedFd] = &[];
 
     fn message(body: &[u8]) -> Vec<u8> {
         let len = u32::try_from(body.len()).unwrap();

@@ -19,14 +19,13 @@ use std::time::Instant;
 
 use irqstorm_core::inbox::{Inbox, Message};
 use irqstorm_core::request::QueueId;
+use irqstorm_front_end::{Limiter, Memory};
 use vhost_user_backend::{VringMutex, VringState, VringStateGuard, VringStateMutGuard, VringT};
 use virtio_queue::{Error as RingError, Queue, QueueT};
 use vm_memory::GuestAddressSpace;
 
-use crate::Memory;
 use crate::features::Features;
 use crate::inflight::{Handover, InFlight, InFlightError};
-use crate::limited::Limiter;
 use crate::options::Options;
 use crate::parse::Terms;
 use crate::queue::{Position, VirtioQueue, Wires};

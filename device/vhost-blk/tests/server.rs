@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use irqstorm_core::inbox::Inbox;
+use irqstorm_front_end::FrontEnd;
 use irqstorm_vhost_blk::{Features, Server};
 use support::{Descriptor, Device, Driver, RING_LEN, Used, header, options, wait_readable};
 use vhost::vhost_user::message::{VhostUserConfigFlags, VhostUserProtocolFeatures};

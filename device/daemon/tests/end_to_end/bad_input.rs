@@ -53,6 +53,15 @@ fn disks_that_cannot_be_are_refused_by_name() {
         &refused(&scratch, &["--ram", "1M", "--queue-size", "100"]),
         &["100"],
     );
+    let nvme = ["--transport", "vfio-user", "--ram", "1M"];
+    for (more, words) in [
+        (["--num-queues", "65"], ["65", "1 to 64"]),
+        (["--queue-size", "8192"], ["8192", "4096"]),
+        (["--withhold", "discard"], ["--withhold", "vhost-user"]),
+    ] {
+        let args = [nvme.as_slice(), more.as_slice()].concat();
+        assert_names(&refused(&scratch, &args), &words);
+    }
     assert!(is_gone(&scratch.socket()) && is_gone(&scratch.control()));
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! The real program, driven by a real vhost-user client and over its control
-//! socket: everything but a guest. Nothing here asserts a time; waits are
-//! bounded, and a wait that ends fails its test.
+//! The real program, driven by a real vhost-user or vfio-user client and over
+//! its control socket: everything but a guest. Nothing here asserts a time;
+//! waits are bounded, and a wait that ends fails its test.
 
 #![allow(clippy::unwrap_used)]
 
@@ -17,6 +17,7 @@ mod io;
 mod killed;
 mod knobs;
 mod lifecycle;
+mod nvme;
 mod order;
 mod phases;
 mod precision;

@@ -16,7 +16,8 @@ use irqstorm_core::queue::{ConfigLine, RequestQueue, Taken};
 use irqstorm_core::request::{Outcome, QueueId};
 use irqstorm_core::store::ram::RamStore;
 use irqstorm_core::store::{Geometry, Store};
-use irqstorm_vhost_blk::{CacheMode, Options, Server, ServerHandle, VirtioQueue, WriteCache};
+use irqstorm_front_end::{CacheMode, FrontEnd, StopHandle, WriteCache};
+use irqstorm_vhost_blk::{Options, Server, VirtioQueue};
 use rustix::event::{EventfdFlags, PollFd, PollFlags};
 
 type Token = <VirtioQueue as RequestQueue>::Token;
@@ -63,7 +64,7 @@ impl Shared {
 
 pub(crate) struct Device {
     directory: tempfile::TempDir,
-    handle: ServerHandle,
+    handle: StopHandle,
     cache_mode: CacheMode,
     config_line: Box<dyn ConfigLine>,
     shared: Arc<Shared>,
@@ -102,7 +103,7 @@ impl Device {
         let geometry = options.geometry;
         let server = Server::new(options, inbox.clone()).unwrap();
         let cache_mode = server.cache_mode();
-        let config_line = Box::new(server.config_line());
+        let config_line = server.config_line().unwrap();
         let store = WriteCache::new(RamStore::new(geometry), cache_mode.clone());
         let handle = server.handle();
         let shared = Arc::new(Shared::default());

@@ -6,24 +6,31 @@ use vm_memory::{Bytes, GuestAddress, GuestMemory, GuestMemoryMmap, Permissions};
 
 /// A run of guest memory: never empty, and never past the end of addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Segment {
+pub struct Segment {
     start: GuestAddress,
     len: u32,
 }
 
 impl Segment {
     /// `None` for no bytes, and for bytes past the end of addresses.
-    pub(crate) fn new(start: GuestAddress, len: u32) -> Option<Segment> {
+    pub fn new(start: GuestAddress, len: u32) -> Option<Segment> {
         start.0.checked_add(u64::from(len.checked_sub(1)?))?;
         Some(Segment { start, len })
     }
 
-    pub(crate) fn len(&self) -> u32 {
+    /// Where it begins.
+    pub fn start(&self) -> GuestAddress {
+        self.start
+    }
+
+    /// Its bytes: one at least.
+    #[expect(clippy::len_without_is_empty, reason = "it is never empty")]
+    pub fn len(&self) -> u32 {
         self.len
     }
 
     /// Whether guest memory has all of it, for `access`.
-    pub(crate) fn lies_in(&self, memory: &GuestMemoryMmap, access: Permissions) -> bool {
+    pub fn lies_in(&self, memory: &GuestMemoryMmap, access: Permissions) -> bool {
         memory.check_range(self.start, self.len as usize, access)
     }
 
@@ -38,28 +45,36 @@ impl Segment {
 
 /// Segments one after the other, as a run of bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Segments(Vec<Segment>);
+pub struct Segments(Vec<Segment>);
 
 impl Segments {
-    pub(crate) fn push(&mut self, segment: Segment) {
+    /// Adds one behind the others.
+    pub fn push(&mut self, segment: Segment) {
         self.0.push(segment);
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Segment> {
+    /// Each of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Segment> {
         self.0.iter()
     }
 
-    pub(crate) fn count(&self) -> usize {
+    /// How many there are.
+    pub fn count(&self) -> usize {
         self.0.len()
     }
 
     /// Bytes in all: under 2^64, since there are fewer than 2^32 segments.
-    pub(crate) fn len(&self) -> u64 {
+    pub fn len(&self) -> u64 {
         self.0.iter().map(|segment| u64::from(segment.len)).sum()
     }
 
+    /// Whether there is not a byte.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Cuts off the last byte, and says where it is.
-    pub(crate) fn pop_byte(&mut self) -> Option<GuestAddress> {
+    pub fn pop_byte(&mut self) -> Option<GuestAddress> {
         let last = self.0.pop()?;
         let before = last.len - 1;
         self.0.extend(last.part(0, u64::from(before)));
@@ -67,7 +82,7 @@ impl Segments {
     }
 
     /// Cuts off the first `count` bytes; all if there are fewer.
-    pub(crate) fn skip(&mut self, count: u64) {
+    pub fn skip(&mut self, count: u64) {
         self.0 = self.range(count, u64::MAX).collect();
     }
 
@@ -84,7 +99,7 @@ impl Segments {
     }
 
     /// Fills `to` from `offset` on.
-    pub(crate) fn read(
+    pub fn read(
         &self,
         memory: &GuestMemoryMmap,
         offset: u64,
@@ -103,7 +118,7 @@ impl Segments {
     }
 
     /// Puts all of `from` at `offset`.
-    pub(crate) fn write(
+    pub fn write(
         &self,
         memory: &GuestMemoryMmap,
         offset: u64,
@@ -131,10 +146,14 @@ impl Segments {
 
 /// A request's data as the store sees it: a write's can only be read, a
 /// read's only be written.
-pub(crate) struct DataBuffers<'a> {
-    pub(crate) memory: &'a GuestMemoryMmap,
-    pub(crate) data: &'a Segments,
-    pub(crate) to_guest: bool,
+#[derive(Clone, Copy, Debug)]
+pub struct DataBuffers<'a> {
+    /// Where the guest's memory is now.
+    pub memory: &'a GuestMemoryMmap,
+    /// Where in it the data is.
+    pub data: &'a Segments,
+    /// Whether data goes to the guest rather than comes from it.
+    pub to_guest: bool,
 }
 
 impl GuestBuffers for DataBuffers<'_> {

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! The fds that a ring signals: its call fd, and its error fd.
+//! The eventfds that a queue signals.
 //!
-//! The front-end replaces them while the ring runs (QEMU does at every MSI-X
-//! mask and unmask), so the queue signals through a slot rather than an fd.
+//! Whoever is connected replaces them while the queue runs (QEMU does at every
+//! MSI-X mask and unmask), so a queue signals through a slot rather than an fd.
 //! The slot's lock is held for one write, and to swap an fd.
 
 use std::fs::File;
-
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -14,38 +13,36 @@ use rustix::fs::OFlags;
 
 /// An fd to be signalled, replaceable while in use; clones share it.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct CallSlot(Arc<Mutex<Option<CallFd>>>);
+pub struct LineSlot(Arc<Mutex<Option<LineFd>>>);
 
 #[derive(Debug)]
-struct CallFd {
+struct LineFd {
     fd: File,
     /// Whether a write waits while the eventfd's counter is full: the pump
     /// must not, and the fd's mode is its owner's to choose.
     may_block: bool,
 }
 
-impl CallSlot {
+impl LineSlot {
     /// Replaces the fd, or removes it.
-    pub(crate) fn set(&self, fd: Option<File>) {
-        let call = fd.map(CallFd::new);
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = call;
+    pub fn set(&self, fd: Option<File>) {
+        let line = fd.map(LineFd::new);
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = line;
     }
 
-    /// Signals, if there is an fd. Never blocks: a counter that is full is a
-    /// signal not yet taken, which is as good.
-    pub(crate) fn signal(&self) {
+    /// Signals, if there is an fd; says whether there is. Never blocks: a
+    /// counter that is full is a signal not yet taken, which is as good.
+    pub fn signal(&self) -> bool {
         let slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(call) = slot.as_ref() {
-            call.signal();
-        }
+        slot.as_ref().map(LineFd::signal).is_some()
     }
 }
 
-impl CallFd {
-    fn new(fd: File) -> CallFd {
+impl LineFd {
+    fn new(fd: File) -> LineFd {
         let may_block =
             rustix::fs::fcntl_getfl(&fd).map_or(true, |flags| !flags.contains(OFlags::NONBLOCK));
-        CallFd { fd, may_block }
+        LineFd { fd, may_block }
     }
 
     fn signal(&self) {

@@ -11,7 +11,7 @@ const LINES: u32 = 5;
 
 /// Lets a few lines through in each span and counts the rest.
 #[derive(Debug, Default)]
-pub(crate) struct Limiter {
+pub struct Limiter {
     window: Option<Instant>,
     lines: u32,
     suppressed: u64,
@@ -19,7 +19,7 @@ pub(crate) struct Limiter {
 
 impl Limiter {
     /// Whether a line may be written now: if so, how many were not before it.
-    pub(crate) fn admit(&mut self, now: Instant) -> Option<u64> {
+    pub fn admit(&mut self, now: Instant) -> Option<u64> {
         let begins = self
             .window
             .is_none_or(|start| now.saturating_duration_since(start) >= WINDOW);

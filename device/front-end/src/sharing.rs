@@ -12,13 +12,13 @@ use std::path::Path;
 use vm_memory::{GuestMemoryBackend, GuestMemoryMmap, GuestMemoryRegion};
 
 /// What to start QEMU with, as advice in a message.
-pub(crate) const ADVICE: &str = "start QEMU with '-object memory-backend-memfd,id=mem,size=SIZE,share=on \
+pub const ADVICE: &str = "start QEMU with '-object memory-backend-memfd,id=mem,size=SIZE,share=on \
      -machine memory-backend=mem'";
 
 /// Guest memory in which the device would see nothing of what the guest writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("guest RAM is not shared: process {pid} maps it privately; {ADVICE}")]
-pub(crate) struct NotShared {
+pub struct NotShared {
     pid: u32,
 }
 
@@ -32,7 +32,7 @@ struct FileId {
 
 /// Refuses memory that some process maps only privately. Processes that this
 /// one may not look at are passed over.
-pub(crate) fn check(memory: &GuestMemoryMmap) -> Result<(), NotShared> {
+pub fn check(memory: &GuestMemoryMmap) -> Result<(), NotShared> {
     let mut checked = Vec::new();
     for region in memory.iter() {
         let file = region.file_offset().and_then(|at| FileId::of(at.file()));

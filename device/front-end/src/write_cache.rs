@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! The write cache that a driver can switch off (Virtio 1.2, 5.2.5.2): in
-//! write-through mode a write completes only once it is durable.
+//! The write cache that a driver can switch off (Virtio 1.2, 5.2.5.2; NVMe
+//! 2.0, 5.27.1.4): in write-through mode a write completes only once it is
+//! durable.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,7 +25,8 @@ impl CacheMode {
         self.0.load(Ordering::Acquire)
     }
 
-    pub(crate) fn set_writeback(&self, writeback: bool) {
+    /// What the driver has set.
+    pub fn set_writeback(&self, writeback: bool) {
         self.0.store(writeback, Ordering::Release);
     }
 }
@@ -35,7 +37,8 @@ impl Default for CacheMode {
     }
 }
 
-/// A store that flushes after each change while the mode is write-through.
+/// A store that flushes after each change while the mode is write-through, and
+/// after each that is to be durable by itself.
 #[derive(Debug)]
 pub struct WriteCache<S> {
     store: S,
@@ -84,7 +87,8 @@ impl<S: Store> Store for WriteCache<S> {
             request.operation,
             Operation::Write | Operation::WriteZeroes | Operation::Discard
         );
-        if !changes || outcome.status != Status::Ok || self.mode.is_writeback() {
+        let may_wait = self.mode.is_writeback() && !request.durable;
+        if !changes || outcome.status != Status::Ok || may_wait {
             return outcome;
         }
         let flushed = self
@@ -152,6 +156,19 @@ mod tests {
     fn a_write_back_write_is_not_flushed() {
         let (_, executed) = execute(Operation::Write, true, Status::Ok);
         assert_eq!(executed, [Operation::Write]);
+    }
+
+    #[test]
+    fn a_write_that_is_to_be_durable_is_flushed_whatever_the_mode() {
+        let recorder = Recorder {
+            executed: Vec::new(),
+            flush: Status::Ok,
+        };
+        let mut cache = WriteCache::new(recorder, CacheMode::new());
+        let mut request = Request::transfer(Operation::Write, Sector(0), 1);
+        request.durable = true;
+        assert_eq!(cache.execute(&request, &NoBuffers), Outcome::ok(0));
+        assert_eq!(cache.store.executed, [Operation::Write, Operation::Flush]);
     }
 
     #[test]

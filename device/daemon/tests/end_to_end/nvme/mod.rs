@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+//! The NVMe controller, driven by a VMM and a driver over vfio-user.
+
+mod controller;
+mod io;
+mod script;
+mod vmm;
+
+use irqstorm_testing::nvme::NvmeDriver;
+
+use crate::support::Daemon;
+
+/// A device with a disk of 8 MiB in memory that follows a scenario.
+fn follow(scenario: &str) -> Daemon {
+    Daemon::follow(scenario, &["--transport", "vfio-user"])
+}
+
+/// A driver of its controller, with so many I/O queues of 64 entries, each
+/// with a vector of its own.
+fn driver(daemon: &Daemon, queues: u16) -> NvmeDriver {
+    let mut driver = NvmeDriver::connect(&daemon.scratch.socket());
+    for vector in 1..=queues {
+        driver.create_pair(64, vector);
+    }
+    driver
+}
+
+/// Bytes that differ from place to place and from seed to seed.
+fn pattern(seed: usize, len: usize) -> Vec<u8> {
+    let byte = |i: usize| ((i / 512 * 7 + i) ^ seed).to_le_bytes()[0];
+    (0..len).map(byte).collect()
+}

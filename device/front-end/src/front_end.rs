@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+//! What the daemon needs of a front-end, whichever it is.
+
+use std::error::Error;
+use std::os::unix::net::{UnixListener, UnixStream};
+
+use irqstorm_core::queue::{ConfigLine, RequestQueue};
+
+use crate::connections::StopHandle;
+use crate::write_cache::CacheMode;
+
+/// A disk towards guests, over one transport. Its queues go to the pump
+/// through the inbox that it was made with.
+pub trait FrontEnd: Send + 'static {
+    /// A queue of its.
+    type Queue: RequestQueue + Send + 'static;
+
+    /// Why serving cannot go on.
+    type Error: Error + Send;
+
+    /// The write cache mode that the driver sets: give it to a
+    /// [`WriteCache`](crate::WriteCache) around the store.
+    fn cache_mode(&self) -> CacheMode;
+
+    /// The interrupt of the configuration, if this transport has one. It
+    /// outlives connections: without one it does nothing.
+    fn config_line(&self) -> Option<Box<dyn ConfigLine>>;
+
+    /// What ends this from another thread.
+    fn handle(&self) -> StopHandle;
+
+    /// Serves whoever connects, one after the other, until the handle stops
+    /// it. The socket's file is the caller's.
+    fn serve_listener(&self, listener: UnixListener) -> Result<(), Self::Error>;
+
+    /// Serves one connection that exists already, to its end or until the
+    /// handle stops it.
+    fn serve_stream(&self, stream: UnixStream) -> Result<(), Self::Error>;
+}

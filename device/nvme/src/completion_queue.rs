@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+//! A completion queue in two steps: the entry is written with the phase that
+//! the slot has already, so that the driver does not see it; to publish it is
+//! to turn that phase.
+//!
+//! A queue can be full, since nothing but a doorbell says how far the driver
+//! has read: what does not fit waits, in order, for that doorbell. Several
+//! submission queues can share one; entries become visible in the order in
+//! which they were written, since a driver stops at the first that is not.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use vm_memory::{Bytes, GuestAddress, GuestMemoryError, GuestMemoryMmap};
+
+use crate::interrupts::Interrupts;
+use crate::wire::{CQE_LEN, Completion};
+
+/// What a completion queue is created with.
+#[derive(Clone, Debug)]
+pub(crate) struct CompletionQueueSetup {
+    pub(crate) base: GuestAddress,
+    /// Entries: 2 at least.
+    pub(crate) size: u16,
+    /// Its interrupt vector, if its interrupts are enabled.
+    pub(crate) vector: Option<u16>,
+    pub(crate) interrupts: Interrupts,
+}
+
+/// A completion queue; clones are the same.
+#[derive(Clone, Debug)]
+pub(crate) struct CompletionQueue {
+    ring: Arc<Mutex<Ring>>,
+    /// How far the driver has read: its head doorbell.
+    head: Arc<AtomicU32>,
+}
+
+#[derive(Debug)]
+struct Ring {
+    setup: CompletionQueueSetup,
+    head: Arc<AtomicU32>,
+    /// The slot of the next entry, and the phase that shows it.
+    tail: u16,
+    phase: bool,
+    /// Slots written and not shown yet, with their status and phase.
+    hidden: Vec<(u16, u16)>,
+    /// Entries that did not fit.
+    waiting: VecDeque<Completion>,
+    /// Entries shown since the driver's wish was last looked at.
+    unasked: u32,
+}
+
+impl CompletionQueue {
+    pub(crate) fn new(setup: CompletionQueueSetup) -> CompletionQueue {
+        let head = Arc::new(AtomicU32::new(0));
+        let ring = Ring {
+            setup,
+            head: Arc::clone(&head),
+            tail: 0,
+            phase: true,
+            hidden: Vec::new(),
+            waiting: VecDeque::new(),
+            unasked: 0,
+        };
+        CompletionQueue {
+            ring: Arc::new(Mutex::new(ring)),
+            head,
+        }
+    }
+
+    fn ring(&self) -> MutexGuard<'_, Ring> {
+        self.ring.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Entries.
+    pub(crate) fn size(&self) -> u16 {
+        self.ring().setup.size
+    }
+
+    /// The driver has read so far; it has to be within the queue.
+    pub(crate) fn ring_doorbell(&self, head: u16) {
+        self.head.store(u32::from(head), Ordering::Release);
+    }
+
+    /// Whether entries wait for room.
+    pub(crate) fn is_congested(&self) -> bool {
+        !self.ring().waiting.is_empty()
+    }
+
+    /// Entries that can be written with none waiting.
+    pub(crate) fn room(&self) -> u16 {
+        let ring = self.ring();
+        match ring.waiting.is_empty() {
+            true => ring.room(),
+            false => 0,
+        }
+    }
+
+    /// Writes an entry that the driver does not see yet.
+    pub(crate) fn write(
+        &self,
+        memory: &GuestMemoryMmap,
+        entry: Completion,
+    ) -> Result<(), GuestMemoryError> {
+        let mut ring = self.ring();
+        if ring.waiting.is_empty() && ring.room() > 0 {
+            return ring.put(memory, entry);
+        }
+        ring.waiting.push_back(entry);
+        Ok(())
+    }
+
+    /// Shows the driver every entry written so far, and of those that wait as
+    /// many as fit.
+    pub(crate) fn publish(&self, memory: &GuestMemoryMmap) -> Result<(), GuestMemoryError> {
+        let mut ring = self.ring();
+        while ring.room() > 0
+            && let Some(entry) = ring.waiting.pop_front()
+        {
+            ring.put(memory, entry)?;
+        }
+        ring.show(memory)
+    }
+
+    /// Whether the driver wants an interrupt for what was shown since this was
+    /// last asked.
+    pub(crate) fn wants_interrupt(&self) -> bool {
+        let mut ring = self.ring();
+        let news = std::mem::take(&mut ring.unasked);
+        news > 0 && ring.setup.vector.is_some()
+    }
+
+    /// Raises the interrupt, if there is one.
+    pub(crate) fn signal(&self) {
+        let ring = self.ring();
+        if let Some(vector) = ring.setup.vector {
+            ring.setup.interrupts.signal(vector);
+        }
+    }
+}
+
+impl Ring {
+    /// A queue with one free slot is full (3.3.1.2).
+    fn room(&self) -> u16 {
+        let size = u32::from(self.setup.size);
+        let head = self.head.load(Ordering::Acquire);
+        let used = (u32::from(self.tail) + size - head % size) % size;
+        u16::try_from(size - 1 - used).unwrap_or(0)
+    }
+
+    fn slot(&self, slot: u16) -> Result<GuestAddress, GuestMemoryError> {
+        let offset = u64::from(slot) * CQE_LEN as u64;
+        let address = self.setup.base.0.checked_add(offset);
+        address
+            .map(GuestAddress)
+            .ok_or(GuestMemoryError::GuestAddressOverflow)
+    }
+
+    fn put(&mut self, memory: &GuestMemoryMmap, entry: Completion) -> Result<(), GuestMemoryError> {
+        memory.write_slice(&entry.bytes(!self.phase), self.slot(self.tail)?)?;
+        self.hidden
+            .push((self.tail, entry.status_and_phase(self.phase)));
+        self.tail += 1;
+        if self.tail >= self.setup.size {
+            self.tail = 0;
+            self.phase = !self.phase;
+        }
+        Ok(())
+    }
+
+    fn show(&mut self, memory: &GuestMemoryMmap) -> Result<(), GuestMemoryError> {
+        for (slot, status) in std::mem::take(&mut self.hidden) {
+            let at = self.slot(slot)?.0 + Completion::STATUS_OFFSET;
+            // Release: data and the entry's other fields are visible before
+            // the phase that says so (4.6).
+            memory.store(status.to_le(), GuestAddress(at), Ordering::Release)?;
+            self.unasked = self.unasked.saturating_add(1);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::StatusCode;
+
+    const BASE: u64 = 0x1000;
+
+    fn memory() -> GuestMemoryMmap {
+        GuestMemoryMmap::from_ranges(&[(GuestAddress(0), 0x4000)]).unwrap()
+    }
+
+    fn queue(size: u16) -> CompletionQueue {
+        CompletionQueue::new(CompletionQueueSetup {
+            base: GuestAddress(BASE),
+            size,
+            vector: Some(0),
+            interrupts: Interrupts::new(1),
+        })
+    }
+
+    fn entry(command_id: u16) -> Completion {
+        Completion {
+            result: 0,
+            sq_head: 0,
+            sq_id: 1,
+            command_id,
+            status: StatusCode::SUCCESS,
+        }
+    }
+
+    /// Command and phase of a slot.
+    fn slot(memory: &GuestMemoryMmap, slot: u64) -> (u16, bool) {
+        let at = BASE + slot * CQE_LEN as u64;
+        let read = |at| memory.read_obj::<u16>(GuestAddress(at)).unwrap();
+        (read(at + 12), read(at + 14) & 1 != 0)
+    }
+
+    #[test]
+    fn an_entry_is_written_whole_and_its_phase_turned_when_it_is_published() {
+        let (memory, queue) = (memory(), queue(4));
+        queue.write(&memory, entry(7)).unwrap();
+        queue.write(&memory, entry(8)).unwrap();
+        assert_eq!(
+            [slot(&memory, 0), slot(&memory, 1)],
+            [(7, false), (8, false)]
+        );
+        assert!(!queue.wants_interrupt());
+        queue.publish(&memory).unwrap();
+        assert_eq!([slot(&memory, 0), slot(&memory, 1)], [(7, true), (8, true)]);
+        assert!(queue.wants_interrupt());
+        assert!(!queue.wants_interrupt(), "nothing new");
+    }
+
+    #[test]
+    fn the_phase_turns_with_every_round() {
+        let (memory, queue) = (memory(), queue(3));
+        for id in 0..12u16 {
+            let (at, shown) = (u64::from(id % 3), id / 3 % 2 == 0);
+            queue.write(&memory, entry(id)).unwrap();
+            assert_eq!(slot(&memory, at), (id, !shown));
+            queue.publish(&memory).unwrap();
+            assert_eq!(slot(&memory, at), (id, shown));
+            queue.ring_doorbell((id + 1) % 3);
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_waits_for_the_doorbell_and_overwrites_nothing() {
+        let (memory, queue) = (memory(), queue(3));
+        for id in 0..5 {
+            queue.write(&memory, entry(id)).unwrap();
+        }
+        queue.publish(&memory).unwrap();
+        assert!(queue.is_congested());
+        assert_eq!(queue.room(), 0);
+        assert_eq!([slot(&memory, 0), slot(&memory, 1)], [(0, true), (1, true)]);
+        assert_eq!(slot(&memory, 2), (0, false), "untouched");
+        queue.ring_doorbell(1);
+        queue.publish(&memory).unwrap();
+        assert_eq!([slot(&memory, 2), slot(&memory, 0)], [(2, true), (0, true)]);
+        queue.ring_doorbell(0);
+        queue.publish(&memory).unwrap();
+        assert_eq!(
+            [slot(&memory, 0), slot(&memory, 1)],
+            [(3, false), (4, false)]
+        );
+        assert!(!queue.is_congested());
+    }
+
+    #[test]
+    fn a_queue_outside_guest_memory_says_so() {
+        let (memory, queue) = (memory(), queue(2));
+        queue.ring().setup.base = GuestAddress(u64::MAX - 8);
+        queue.write(&memory, entry(0)).unwrap_err();
+    }
+}

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+//! What a controller looks like to the guest, as the daemon is asked for it.
+
+use irqstorm_core::store::Geometry;
+use irqstorm_front_end::Serial;
+
+/// The most I/O queue pairs of a controller.
+pub const MAX_QUEUES: u16 = 64;
+
+/// The most entries of an I/O queue.
+pub const MAX_QUEUE_SIZE: u16 = 4096;
+
+/// The shape of the controller and its disk towards the guest.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// I/O queue pairs, 1 to [`MAX_QUEUES`]. A driver may create fewer.
+    pub queues: u16,
+    /// The most entries of an I/O queue, 2 to [`MAX_QUEUE_SIZE`].
+    pub max_queue_size: u16,
+    /// The controller's serial number.
+    pub serial: Serial,
+    /// Capacity, block size, and whether it is read-only: those of the store.
+    pub geometry: Geometry,
+}
+
+/// Options that make no controller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OptionsError {
+    /// No queue, or more than there are vectors for.
+    #[error("a controller of {0} queues: 1 to {MAX_QUEUES} are possible")]
+    Queues(u16),
+    /// A queue size that is none.
+    #[error("queues of {0} entries: 2 to {MAX_QUEUE_SIZE} are possible")]
+    QueueSize(u16),
+    /// A block size that no driver takes.
+    #[error("logical blocks of {0} bytes: 512, 1024, 2048 and 4096 are possible")]
+    BlockSize(u32),
+}
+
+impl Options {
+    /// As many queues as there can be, of up to 1024 entries.
+    pub fn new(geometry: Geometry) -> Options {
+        Options {
+            queues: MAX_QUEUES,
+            max_queue_size: 1024,
+            serial: Serial::default(),
+            geometry,
+        }
+    }
+
+    /// Refuses what makes no controller.
+    pub fn check(&self) -> Result<(), OptionsError> {
+        if !(1..=MAX_QUEUES).contains(&self.queues) {
+            return Err(OptionsError::Queues(self.queues));
+        }
+        if !(2..=MAX_QUEUE_SIZE).contains(&self.max_queue_size) {
+            return Err(OptionsError::QueueSize(self.max_queue_size));
+        }
+        let block_size = self.geometry.block_size;
+        if !(512..=4096).contains(&block_size) || !block_size.is_power_of_two() {
+            return Err(OptionsError::BlockSize(block_size));
+        }
+        Ok(())
+    }
+
+    /// Interrupt vectors: one for the admin queue, one for each I/O queue.
+    pub(crate) fn vectors(&self) -> u16 {
+        self.queues + 1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn impossible_values_are_each_refused() {
+        let options = Options::new(Geometry {
+            sectors: 2049,
+            block_size: 512,
+            read_only: false,
+        });
+        assert_eq!(options.check(), Ok(()));
+        let refused = |change: fn(&mut Options)| {
+            let mut options = options.clone();
+            change(&mut options);
+            options.check().unwrap_err()
+        };
+        assert_eq!(refused(|o| o.queues = 0), OptionsError::Queues(0));
+        assert_eq!(refused(|o| o.queues = 65), OptionsError::Queues(65));
+        assert_eq!(
+            refused(|o| o.max_queue_size = 1),
+            OptionsError::QueueSize(1)
+        );
+        assert_eq!(
+            refused(|o| o.geometry.block_size = 520),
+            OptionsError::BlockSize(520)
+        );
+    }
+}

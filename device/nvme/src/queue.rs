@@ -1,0 +1,382 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+//! One I/O submission queue and the completion queue that it completes into,
+//! as the pump drives them.
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Instant;
+
+use irqstorm_core::queue::{BrokenQueue, BufferError, GuestBuffers, Lie, RequestQueue, Taken};
+use irqstorm_core::request::{Operation, Outcome, Status};
+use irqstorm_front_end::{DataBuffers, Limiter, Memory, Segments};
+use vm_memory::{Bytes, GuestAddress, GuestAddressSpace, GuestMemoryMmap};
+
+use crate::activity::{Activity, ErrorEntry};
+use crate::completion_queue::CompletionQueue;
+use crate::parse::{Direction, NAMESPACE, Terms};
+use crate::wire::{Command, Completion, SQE_LEN, StatusCode};
+
+/// What a submission queue is created with.
+pub(crate) struct SubmissionQueueSetup {
+    pub(crate) id: u16,
+    pub(crate) base: GuestAddress,
+    /// Entries: 2 at least.
+    pub(crate) size: u16,
+    pub(crate) completions: CompletionQueue,
+    pub(crate) memory: Memory,
+    pub(crate) terms: Terms,
+    pub(crate) activity: Arc<Activity>,
+    /// Set when the queue can no longer be believed (3.1.3.6, CSTS.CFS).
+    pub(crate) fatal: Arc<AtomicBool>,
+}
+
+/// One submission queue, owned by the pump from its creation to its deletion.
+///
+/// What a driver can do wrong with a single command ends that command with an
+/// error. A queue that lies in memory which is not there is fatal to the
+/// controller: the driver finds that in CSTS.
+pub struct NvmeQueue {
+    setup: SubmissionQueueSetup,
+    /// How far the driver has written: its tail doorbell.
+    tail: Arc<AtomicU32>,
+    head: u16,
+    refusals: Limiter,
+    unsaid: Limiter,
+}
+
+/// What completes a command.
+#[derive(Debug)]
+pub struct Token {
+    command_id: u16,
+    operation: Option<Operation>,
+    /// Where it begins, in logical blocks.
+    block: u64,
+    sectors: u64,
+    data: Segments,
+    direction: Direction,
+    /// What it is completed with if it is one that cannot be carried out.
+    refused: Option<StatusCode>,
+    /// Whether what was to be compared differs.
+    differs: Cell<bool>,
+}
+
+impl NvmeQueue {
+    /// An empty one, and its tail doorbell.
+    pub(crate) fn new(setup: SubmissionQueueSetup) -> (NvmeQueue, Arc<AtomicU32>) {
+        let tail = Arc::new(AtomicU32::new(0));
+        let queue = NvmeQueue {
+            setup,
+            tail: Arc::clone(&tail),
+            head: 0,
+            refusals: Limiter::default(),
+            unsaid: Limiter::default(),
+        };
+        (queue, tail)
+    }
+
+    fn stop(&self, why: &str) -> BrokenQueue {
+        self.setup.fatal.store(true, Ordering::Release);
+        BrokenQueue(why.to_owned())
+    }
+
+    /// Shows completions that waited for room in a queue that was full; their
+    /// interrupt was decided long ago, and is raised now.
+    fn relieve(&self, memory: &GuestMemoryMmap) -> Result<(), BrokenQueue> {
+        let completions = &self.setup.completions;
+        if !completions.is_congested() {
+            return Ok(());
+        }
+        completions.publish(memory).map_err(|_| self.unwritable())?;
+        if completions.wants_interrupt() {
+            completions.signal();
+        }
+        Ok(())
+    }
+
+    fn unwritable(&self) -> BrokenQueue {
+        self.stop("its completion queue lies outside guest memory")
+    }
+
+    /// The entry at the head; the head moves on.
+    fn fetch(&mut self, memory: &GuestMemoryMmap) -> Result<Command, BrokenQueue> {
+        let offset = u64::from(self.head) * SQE_LEN as u64;
+        let at = self.setup.base.0.checked_add(offset);
+        let mut bytes = [0; SQE_LEN];
+        let read = at.is_some_and(|at| memory.read_slice(&mut bytes, GuestAddress(at)).is_ok());
+        if !read {
+            return Err(self.stop("it lies outside guest memory"));
+        }
+        self.head = match self.head + 1 {
+            next if next >= self.setup.size => 0,
+            next => next,
+        };
+        Ok(Command::new(bytes))
+    }
+
+    fn read(&mut self, memory: &GuestMemoryMmap, command: &Command) -> Taken<Token> {
+        let mut token = Token {
+            command_id: command.id(),
+            operation: None,
+            block: 0,
+            sectors: 0,
+            data: Segments::default(),
+            direction: Direction::FromGuest,
+            refused: None,
+            differs: Cell::new(false),
+        };
+        let request = match self.setup.terms.parse(memory, command) {
+            Ok(parsed) => {
+                token.operation = Some(parsed.request.operation);
+                token.block = parsed.request.start().0 / self.setup.terms.block_sectors();
+                token.sectors = parsed.request.extents.iter().map(|e| e.sectors).sum();
+                token.data = parsed.data;
+                token.direction = parsed.direction;
+                Ok(parsed.request)
+            }
+            Err(code) => {
+                token.refused = Some(code);
+                self.tell(command, code);
+                Err(match code {
+                    StatusCode::INVALID_OPCODE => Status::Unsupported,
+                    _ => Status::IoError,
+                })
+            }
+        };
+        Taken { token, request }
+    }
+
+    fn tell(&mut self, command: &Command, code: StatusCode) {
+        if let Some(suppressed) = self.refusals.admit(Instant::now()) {
+            tracing::warn!(
+                queue = self.setup.id,
+                suppressed,
+                "refused command {:#04x} of the guest with status {:#x}",
+                command.opcode(),
+                code.0
+            );
+        }
+    }
+
+    /// The one place that turns a status of the store's into one of NVMe's. An
+    /// internal error is what Linux makes EIO of; a media error would be ENODATA.
+    fn status(token: &Token, outcome: Outcome) -> StatusCode {
+        match outcome.status {
+            Status::Ok if token.differs.get() => StatusCode::COMPARE_FAILURE,
+            Status::Ok => StatusCode::SUCCESS,
+            Status::IoError => token.refused.unwrap_or(StatusCode::INTERNAL),
+            Status::Unsupported => token.refused.unwrap_or(StatusCode::INVALID_OPCODE),
+        }
+    }
+
+    fn count(&self, token: &Token, status: StatusCode) {
+        let activity = &self.setup.activity;
+        let (commands, sectors) = match token.operation {
+            Some(Operation::Read) => (&activity.reads, &activity.sectors_read),
+            Some(Operation::Write) => (&activity.writes, &activity.sectors_written),
+            _ => return,
+        };
+        commands.add(1);
+        match status {
+            StatusCode::SUCCESS => sectors.add(token.sectors),
+            StatusCode::INTERNAL => activity.media_errors.add(1),
+            _ => {}
+        }
+    }
+
+    fn remember(&self, token: &Token, status: StatusCode) {
+        if status != StatusCode::SUCCESS {
+            self.setup.activity.failed(ErrorEntry {
+                sq_id: self.setup.id,
+                command_id: token.command_id,
+                status,
+                block: token.block,
+                namespace: NAMESPACE,
+            });
+        }
+    }
+
+    /// Writes the completion, and around it what a lie adds.
+    fn write(
+        &mut self,
+        memory: &GuestMemoryMmap,
+        mut entry: Completion,
+        lie: Option<Lie>,
+    ) -> Result<(), BrokenQueue> {
+        let mut entries = [Some(entry), None];
+        match lie.filter(|&lie| self.has_room_for(lie)) {
+            None => {}
+            // A driver looks at it for few commands, and for no I/O command.
+            Some(Lie::Length(length)) => {
+                entry.result = length;
+                entries = [Some(entry), None];
+            }
+            Some(Lie::DuplicateId) => entries = [Some(entry), Some(entry)],
+            Some(Lie::OutOfRangeId) => {
+                let command_id = u16::MAX;
+                let stray = Completion {
+                    command_id,
+                    ..entry
+                };
+                entries = [Some(stray), Some(entry)];
+            }
+        }
+        for entry in entries.into_iter().flatten() {
+            let written = self.setup.completions.write(memory, entry);
+            written.map_err(|_| self.unwritable())?;
+        }
+        Ok(())
+    }
+
+    /// Whether there is room for a lie beside the truth. If not, says so.
+    fn has_room_for(&mut self, lie: Lie) -> bool {
+        if matches!(lie, Lie::Length(_)) || self.setup.completions.room() >= 2 {
+            return true;
+        }
+        if let Some(suppressed) = self.unsaid.admit(Instant::now()) {
+            let queue = self.setup.id;
+            tracing::warn!(
+                queue,
+                suppressed,
+                "left out {lie:?}: the completion queue is full"
+            );
+        }
+        false
+    }
+}
+
+impl RequestQueue for NvmeQueue {
+    type Token = Token;
+
+    fn depth(&self) -> u32 {
+        u32::from(self.setup.size) - 1
+    }
+
+    fn next(&mut self) -> Result<Option<Taken<Token>>, BrokenQueue> {
+        let memory = self.setup.memory.memory();
+        self.relieve(&memory)?;
+        // What a driver does not read cannot grow for ever: no more commands
+        // until it does.
+        if self.setup.completions.is_congested() {
+            return Ok(None);
+        }
+        let tail = self.tail.load(Ordering::Acquire) % u32::from(self.setup.size);
+        if u32::from(self.head) == tail {
+            return Ok(None);
+        }
+        let command = self.fetch(&memory)?;
+        Ok(Some(self.read(&memory, &command)))
+    }
+
+    fn with_buffers<R>(
+        &self,
+        token: &Token,
+        use_buffers: impl FnOnce(&dyn GuestBuffers) -> R,
+    ) -> R {
+        let memory = self.setup.memory.memory();
+        let data = |to_guest| DataBuffers {
+            memory: &memory,
+            data: &token.data,
+            to_guest,
+        };
+        match token.direction {
+            Direction::FromGuest => use_buffers(&data(false)),
+            Direction::ToGuest => use_buffers(&data(true)),
+            Direction::Compared => use_buffers(&Compared {
+                with: data(false),
+                differs: &token.differs,
+            }),
+            Direction::Dropped => use_buffers(&Dropped {
+                len: token
+                    .sectors
+                    .saturating_mul(irqstorm_core::request::SECTOR_SIZE),
+            }),
+        }
+    }
+
+    fn complete(
+        &mut self,
+        token: Token,
+        outcome: Outcome,
+        lie: Option<Lie>,
+    ) -> Result<(), BrokenQueue> {
+        let status = NvmeQueue::status(&token, outcome);
+        self.count(&token, status);
+        self.remember(&token, status);
+        let entry = Completion {
+            result: 0,
+            sq_head: self.head,
+            sq_id: self.setup.id,
+            command_id: token.command_id,
+            status,
+        };
+        let memory = self.setup.memory.memory();
+        self.write(&memory, entry, lie)
+    }
+
+    fn publish(&mut self) -> Result<(), BrokenQueue> {
+        let memory = self.setup.memory.memory();
+        let published = self.setup.completions.publish(&memory);
+        published.map_err(|_| self.unwritable())
+    }
+
+    fn wants_interrupt(&mut self) -> Result<bool, BrokenQueue> {
+        Ok(self.setup.completions.wants_interrupt())
+    }
+
+    fn signal(&self) {
+        self.setup.completions.signal();
+    }
+
+    fn abandon(&mut self, token: Token) {
+        drop(token);
+    }
+}
+
+/// Takes what is read from the store, and compares it with the guest's data
+/// instead of handing it on.
+struct Compared<'a> {
+    with: DataBuffers<'a>,
+    differs: &'a Cell<bool>,
+}
+
+impl GuestBuffers for Compared<'_> {
+    fn len(&self) -> u64 {
+        self.with.len()
+    }
+
+    fn read(&self, offset: u64, to: &mut [u8]) -> Result<(), BufferError> {
+        self.with.read(offset, to)
+    }
+
+    fn write(&self, offset: u64, from: &[u8]) -> Result<(), BufferError> {
+        let mut theirs = vec![0; from.len()];
+        self.with.read(offset, &mut theirs)?;
+        if theirs != from {
+            self.differs.set(true);
+        }
+        Ok(())
+    }
+}
+
+/// Takes what is read from the store: that it could be read is all.
+struct Dropped {
+    len: u64,
+}
+
+impl GuestBuffers for Dropped {
+    fn len(&self) -> u64 {
+        self.len
+    }
+
+    fn read(&self, offset: u64, _: &mut [u8]) -> Result<(), BufferError> {
+        Err(BufferError(offset))
+    }
+
+    fn write(&self, offset: u64, from: &[u8]) -> Result<(), BufferError> {
+        match offset.checked_add(from.len() as u64) {
+            Some(end) if end <= self.len => Ok(()),
+            _ => Err(BufferError(offset)),
+        }
+    }
+}

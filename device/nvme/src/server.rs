@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+//! One connection after another.
+
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::Arc;
+
+use irqstorm_core::inbox::Inbox;
+use irqstorm_core::queue::ConfigLine;
+use irqstorm_front_end::{CacheMode, Connections, FrontEnd, StopHandle, WaitError};
+
+use crate::controller::{Identity, Parts};
+use crate::device::Function;
+use crate::options::{Options, OptionsError};
+use crate::queue::NvmeQueue;
+use crate::vfio_user;
+
+/// A server that cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// The options make no controller.
+    #[error("offer {0}")]
+    Options(#[from] OptionsError),
+    /// The eventfd that ends the waiting cannot be made.
+    #[error("make the eventfd that stops the server: {0}")]
+    Stop(#[source] io::Error),
+}
+
+/// Serving that cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// Waiting for a connection failed.
+    #[error("{0}")]
+    Wait(#[from] WaitError),
+    /// The VMM did what cannot be served. A listener's connection ends so with
+    /// a line in the log, and the next one is waited for.
+    #[error("serve the VMM: {0}")]
+    Dropped(String),
+}
+
+/// Serves a controller over vfio-user; its queues go to the pump through the
+/// inbox.
+pub struct Server {
+    parts: Parts,
+    connections: Connections,
+}
+
+impl Server {
+    /// A server of the controller that `options` describe, whose queues go to
+    /// `inbox`.
+    pub fn new(options: Options, inbox: Inbox<NvmeQueue>) -> Result<Server, SetupError> {
+        options.check()?;
+        let parts = Parts {
+            options: Arc::new(options),
+            identity: random_identity(),
+            inbox,
+            cache_mode: CacheMode::new(),
+            activity: Arc::default(),
+        };
+        Ok(Server {
+            parts,
+            connections: Connections::new().map_err(SetupError::Stop)?,
+        })
+    }
+}
+
+impl FrontEnd for Server {
+    type Queue = NvmeQueue;
+    type Error = ServeError;
+
+    fn cache_mode(&self) -> CacheMode {
+        self.parts.cache_mode.clone()
+    }
+
+    /// NVMe has no interrupt for its configuration.
+    fn config_line(&self) -> Option<Box<dyn ConfigLine>> {
+        None
+    }
+
+    fn handle(&self) -> StopHandle {
+        self.connections.handle()
+    }
+
+    fn serve_listener(&self, listener: UnixListener) -> Result<(), ServeError> {
+        self.connections.serve_each(&listener, |stream| {
+            match self.serve_stream(stream) {
+                Err(ServeError::Dropped(why)) => tracing::error!("dropped the VMM: {why}"),
+                served => served?,
+            }
+            Ok(())
+        })
+    }
+
+    /// The controller's state goes with its connection: the next one finds it
+    /// as after a reset.
+    fn serve_stream(&self, stream: UnixStream) -> Result<(), ServeError> {
+        tracing::info!("VMM connected");
+        self.parts.cache_mode.set_writeback(true);
+        let mut function = Function::new(self.parts.clone());
+        let served = self
+            .connections
+            .watching(&stream, || vfio_user::serve(&stream, &mut function))?;
+        let abandoned = self.parts.inbox.disconnect();
+        tracing::info!(abandoned, "VMM gone");
+        served.map_err(|error| ServeError::Dropped(error.to_string()))
+    }
+}
+
+/// Two controllers of one guest must not be taken for one.
+fn random_identity() -> Identity {
+    let half = |salt: u8| u128::from(RandomState::new().hash_one((std::process::id(), salt)));
+    Identity(half(0) << 64 | half(1))
+}
