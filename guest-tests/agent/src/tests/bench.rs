@@ -324,6 +324,15 @@ impl Bench {
     }
 }
 
+/// The script of a disk on which so many completions share an interrupt, which
+/// comes with fewer after `time`, as a scenario has it ("2ms").
+pub(crate) fn coalesced(completions: u32, time: &str) -> String {
+    format!(
+        "latency = {{ fixed = '100us' }}\n\
+         interrupt = {{ coalesced = {{ count = {completions}, time = '{time}' }} }}\n"
+    )
+}
+
 /// A count as a figure: exact up to 2^53, which no count here reaches.
 #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
 pub(crate) fn precise(count: u64) -> f64 {

@@ -4,7 +4,7 @@
 
 use std::fmt::Write;
 
-use super::bench::{completed_in_hardirq, ratio, tagged_in_task};
+use super::bench::{coalesced, completed_in_hardirq, ratio, tagged_in_task};
 use super::{Bench, Stop, fail};
 use crate::guest::probe::{Run, Summary, TAGGED, UNTAGGED};
 
@@ -48,9 +48,7 @@ pub(super) fn run(bench: &mut Bench) -> Result<(), Stop> {
 
 /// Sixteen completions to an interrupt, and a rule for each piece that fails.
 fn scenario() -> String {
-    let mut toml = String::from(
-        "latency = { fixed = '100us' }\ninterrupt = { coalesced = { count = 16, time = '2ms' } }\n",
-    );
+    let mut toml = coalesced(16, "2ms");
     for piece in 0..64 {
         let fault = match 1 << piece {
             bit if IO_ERROR & bit != 0 => "io-error",

@@ -10,10 +10,9 @@
 use std::fs;
 use std::io;
 use std::thread;
-use std::time::{Duration, Instant};
 
 use super::bench::{all_ended, completed_in_hardirq, tagged_in_task};
-use super::hotplug_drain::{let_go, wait_for_held};
+use super::held::{let_go, release_at_the_edge, wait_for_held};
 use super::{Bench, Stop, fail, skip};
 use crate::guest::cpu;
 use crate::guest::probe::{Run, RunResult, TAGGED};
@@ -103,24 +102,9 @@ fn one_round(bench: &mut Bench, victim: u32, state: u32) -> Result<RunResult, St
 fn fail_to_go(bench: &mut Bench, victim: u32, state: u32) -> Result<(), Stop> {
     let file = format!("/sys/devices/system/cpu/cpu{victim}/hotplug/fail");
     fs::write(&file, state.to_string()).map_err(|e| format!("write {state} to {file}: {e}"))?;
-    let going = thread::spawn(move || cpu::set_online(victim, false));
-    let deadline = Instant::now() + Duration::from_secs(10);
-    let mut seen = false;
-    while !seen && !going.is_finished() && Instant::now() < deadline {
-        seen = cpu::waits_in(victim, "blk_mq_hctx_notify_offline");
-        thread::sleep(Duration::from_millis(5));
+    match release_at_the_edge(bench, victim)? {
+        Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(()),
+        Err(e) => fail(format!("CPU {victim} failed to go in its own way: {e}")),
+        Ok(()) => fail(format!("CPU {victim} went although a step was to fail")),
     }
-    let_go(bench)?;
-    match going.join() {
-        Ok(Err(e)) if e.kind() == io::ErrorKind::WouldBlock => {}
-        Ok(Err(e)) => return fail(format!("CPU {victim} failed to go in its own way: {e}")),
-        Ok(Ok(())) => return fail(format!("CPU {victim} went although a step was to fail")),
-        Err(_) => return fail("the thread that takes the CPU offline panicked"),
-    }
-    if !seen {
-        return fail(format!(
-            "CPU {victim} failed before it waited for its requests: the edge was missed"
-        ));
-    }
-    Ok(())
 }

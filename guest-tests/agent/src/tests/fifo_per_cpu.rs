@@ -2,7 +2,7 @@
 //! Row 8: a CPU's deferred bios end in the order in which that CPU's
 //! bio_endio() deferred them, from one completion an interrupt to 128.
 
-use super::bench::{ratio, tagged_in_task};
+use super::bench::{coalesced, ratio, tagged_in_task};
 use super::{Bench, Stop, fail};
 use crate::guest::probe::Run;
 
@@ -51,9 +51,6 @@ pub(super) fn run(bench: &mut Bench) -> Result<(), Stop> {
 fn scenario(batch: u32) -> String {
     match batch {
         1 => "interrupt = 'per-completion'".to_owned(),
-        _ => format!(
-            "latency = {{ fixed = '100us' }}\n\
-             interrupt = {{ coalesced = {{ count = {batch}, time = '2ms' }} }}"
-        ),
+        _ => coalesced(batch, "2ms"),
     }
 }

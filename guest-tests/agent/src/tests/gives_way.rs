@@ -10,7 +10,7 @@
 use std::thread;
 
 use super::bench::{all_ended, tagged_in_task};
-use super::hotplug_drain::{let_go, wait_for_held};
+use super::held::{let_go, wait_for_held};
 use super::{Bench, Stop, fail};
 use crate::guest::deferral;
 use crate::guest::probe::{Run, RunResult, TAGGED};

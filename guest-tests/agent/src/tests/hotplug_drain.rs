@@ -7,17 +7,18 @@
 //! workers busy, the completions are let go, and the CPU is taken offline with
 //! the deferral's work still queued; or the CPU is taken offline first, and the
 //! completions are let go at the edge, when its workers are no longer its own
-//! and the block layer waits for its last requests (kernel/cpu.c goes through
-//! CPUHP_AP_WORKQUEUE_ONLINE before CPUHP_AP_BLK_MQ_ONLINE on the way down); or
-//! they come there one after the other, so that interrupts meet a worker which
-//! has their list on another CPU. Each time the work may run on another CPU, and
-//! what the dead CPU's list holds must still end, in task context.
+//! and the block layer waits for its last requests; or they come there one after
+//! the other, so that interrupts meet a worker which has their list on another
+//! CPU. Each time the work may run on another CPU, and what the dead CPU's list
+//! holds must still end, in task context.
 
 use std::fs;
+use std::io;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::bench::{all_ended, completed_in_hardirq, tagged_in_task};
+use super::held::{let_go, release_at_the_edge, wait_for_held, wait_for_taken};
 use super::{Bench, Stop, fail, skip};
 use crate::guest::cpu;
 use crate::guest::probe::{Run, RunResult, Summary, TAGGED};
@@ -150,66 +151,13 @@ fn behind_busy_workers(bench: &mut Bench, victim: u32) -> Result<(), Stop> {
 /// Takes the CPU away and lets the bios' completions go when the block layer
 /// waits for them.
 fn at_the_edge(bench: &mut Bench, victim: u32) -> Result<(), Stop> {
-    let going = thread::spawn(move || offline(victim));
-    let deadline = Instant::now() + Duration::from_secs(10);
-    let mut seen = false;
-    while !seen && !going.is_finished() && Instant::now() < deadline {
-        seen = cpu::waits_in(victim, "blk_mq_hctx_notify_offline");
-        thread::sleep(Duration::from_millis(5));
-    }
-    let_go(bench)?;
-    match going.join() {
-        Ok(gone) => gone?,
-        Err(_) => return fail("the thread that takes the CPU offline panicked"),
-    }
-    if !seen {
-        return fail(format!(
-            "CPU {victim} went without waiting for its requests: the edge was missed"
-        ));
-    }
-    Ok(())
-}
-
-pub(super) fn let_go(bench: &mut Bench) -> Result<(), Stop> {
-    bench.device()?.hold(false)?;
-    bench.device()?.release_all()?;
-    Ok(())
+    gone(victim, release_at_the_edge(bench, victim)?)
 }
 
 fn offline(victim: u32) -> Result<(), Stop> {
-    cpu::set_online(victim, false)
-        .map_err(|e| Stop::Fail(format!("take CPU {victim} offline: {e}")))
+    gone(victim, cpu::set_online(victim, false))
 }
 
-pub(super) fn wait_for_held(bench: &mut Bench, wanted: u64) -> Result<(), Stop> {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    loop {
-        let held = bench.device()?.held()?;
-        if held >= wanted {
-            return Ok(());
-        }
-        if Instant::now() > deadline {
-            return fail(format!(
-                "the device holds {held} of {wanted} bios after 20 s"
-            ));
-        }
-        thread::sleep(Duration::from_millis(10));
-    }
-}
-
-/// Waits until the device has taken so many requests since it began.
-fn wait_for_taken(bench: &mut Bench, wanted: u64) -> Result<(), Stop> {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    loop {
-        let taken = bench.device()?.status()?.total.requests;
-        if taken >= wanted {
-            return Ok(());
-        }
-        if Instant::now() > deadline {
-            return fail(format!(
-                "the device has taken {taken} of {wanted} requests after 20 s"
-            ));
-        }
-        thread::sleep(Duration::from_millis(5));
-    }
+fn gone(victim: u32, outcome: io::Result<()>) -> Result<(), Stop> {
+    outcome.map_err(|e| Stop::Fail(format!("take CPU {victim} offline: {e}")))
 }

@@ -20,6 +20,7 @@ mod fs_page_drop;
 mod gives_way;
 mod guarded_million;
 mod hardirq_inline;
+mod held;
 mod hotplug_drain;
 mod inline_in_task;
 mod interrupt_coalesced;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 
-use super::hotplug_drain::wait_for_held;
+use super::held::wait_for_held;
 use super::{Bench, Stop, fail};
 use crate::guest::boot;
 use crate::guest::probe::Run;

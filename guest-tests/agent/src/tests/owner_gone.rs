@@ -11,7 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::bench::{all_ended, completed_in_hardirq, tagged_in_task};
-use super::hotplug_drain::wait_for_held;
+use super::held::wait_for_held;
 use super::{Bench, Stop, fail};
 use crate::guest::probe::{Run, RunResult, TAGGED};
 use irqstorm_agent::protocol::{Disk, figures};

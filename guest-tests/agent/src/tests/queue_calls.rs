@@ -5,7 +5,7 @@
 //! its first can find the list empty. The calls are counted where they are
 //! made: those for a work that is pending already are in no tracepoint.
 
-use super::bench::{precise, ratio, tagged_in_task};
+use super::bench::{coalesced, precise, ratio, tagged_in_task};
 use super::{Bench, Stop, fail};
 use crate::guest::probe::{CALLS, Run, TAGGED};
 
@@ -19,10 +19,7 @@ const LEAST_BATCH: u64 = 4;
 
 pub(super) fn run(bench: &mut Bench) -> Result<(), Stop> {
     let disk = bench.prepare_hardirq()?;
-    bench.scenario(&format!(
-        "latency = {{ fixed = '100us' }}\n\
-         interrupt = {{ coalesced = {{ count = {BATCH}, time = '5ms' }} }}"
-    ))?;
+    bench.scenario(&coalesced(BATCH, "5ms"))?;
     let before = bench.count_interrupts()?;
     let mut run = Run::new(&disk, bench.param("bios", BIOS)?);
     run.tag_every = 1;

@@ -17,7 +17,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::bench::{all_ended, completed_in_hardirq, tagged_in_task};
-use super::hotplug_drain::wait_for_held;
+use super::held::wait_for_held;
 use super::{Bench, Stop, fail};
 use crate::guest::deferral::{self, Saturation};
 use crate::guest::probe::{ProbeDevice, Run, RunResult, TAGGED};

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use super::bench::{all_ended, tagged_in_task};
 use super::fs_page_drop::{make, refusal};
-use super::hotplug_drain::wait_for_held;
+use super::held::wait_for_held;
 use super::page_drop::{reads_back, submit_uncached, write_uncached};
 use super::unplug::a_thread_waits_in;
 use super::{Bench, Stop, fail};

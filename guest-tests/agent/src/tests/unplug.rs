@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::bench::tagged_in_task;
-use super::hotplug_drain::wait_for_held;
+use super::held::wait_for_held;
 use super::{Bench, Stop, fail, skip};
 use crate::guest::disk::{self, Affinity};
 use crate::guest::probe::{Run, RunResult, TAGGED};

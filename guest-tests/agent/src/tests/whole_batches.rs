@@ -4,7 +4,7 @@
 //! its owner's again when its bi_end_io is called: the probe's bi_end_io
 //! clears the link by which it was on the list.
 
-use super::bench::{ratio, tagged_in_task};
+use super::bench::{coalesced, ratio, tagged_in_task};
 use super::{Bench, Stop, fail};
 use crate::guest::probe::{Run, TAGGED, VERIFY};
 
@@ -21,10 +21,7 @@ const PATIENCE_MS: u32 = 5_000;
 
 pub(super) fn run(bench: &mut Bench) -> Result<(), Stop> {
     let disk = bench.prepare_hardirq()?;
-    bench.scenario(&format!(
-        "latency = {{ fixed = '100us' }}\n\
-         interrupt = {{ coalesced = {{ count = {BATCH}, time = '5ms' }} }}"
-    ))?;
+    bench.scenario(&coalesced(BATCH, "5ms"))?;
     let bios = bench.param("bios", BIOS)?;
     let before = bench.count_interrupts()?;
     let mut run = Run::new(&disk, bios / 2);
