@@ -62,8 +62,15 @@ fn apt(arguments: &[&str]) -> Result<(), Failure> {
         // sudo clears the environment.
         command.args(["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"]);
     }
+    // Another apt-get may be at work: wait for it, ten minutes at most.
     command
-        .args(["-qq", "-o", "Dpkg::Use-Pty=0"])
+        .args([
+            "-qq",
+            "-o",
+            "Dpkg::Use-Pty=0",
+            "-o",
+            "DPkg::Lock::Timeout=600",
+        ])
         .args(arguments);
     command.env("DEBIAN_FRONTEND", "noninteractive");
     // sudo may ask for a password on the terminal; what dpkg says is no result.
