@@ -139,8 +139,10 @@ static void sleep_in_end_io(struct probe_slot *slot)
 void probe_end_io(struct bio *bio)
 {
 	struct probe_slot *slot = container_of(bio, struct probe_slot, bio);
+	struct probe_submitter *submitter = slot->submitter;
 	struct probe_run *run = slot->run;
 	enum probe_context context = probe_context();
+	u64 now = ktime_get_ns();
 	bool deferred;
 
 	/*
@@ -157,7 +159,9 @@ void probe_end_io(struct bio *bio)
 		   (slot->endio_context != PROBE_TASK || slot->endio_task != current);
 	/* Of a chain, the last part to complete is what was deferred: not known. */
 	if (deferred && !run->arg.chain)
-		count_deferral(slot, ktime_get_ns());
+		count_deferral(slot, now);
+	if (slot->endio_context != PROBE_NOWHERE && !run->arg.chain)
+		probe_count_latencies(slot, now);
 	if (probe_in_deferral(deferred)) {
 		this_cpu_inc(run->cpus->count.worker_bios);
 		this_cpu_inc(run->cpus->run_bios);
@@ -177,9 +181,12 @@ void probe_end_io(struct bio *bio)
 	atomic64_inc(&run->ended);
 	/* Its link is its owner's by now, who might put it on a list or free it. */
 	bio->bi_next = NULL;
+	WRITE_ONCE(submitter->last_end_ns, ktime_get_ns());
 	/* From here on the slot is its submitter's again. */
 	atomic_set_release(&slot->state, SLOT_FREE);
-	wake_up(&slot->submitter->wait);
+	if (atomic_dec_and_test(&submitter->in_flight) ||
+	    !(run->arg.flags & IRQSTORM_BURSTS))
+		wake_up(&submitter->wait);
 	/* Woken for each bio at depth 1, the waiter would be most of the switches. */
 	if (atomic_dec_and_test(&run->in_flight) && !atomic_read(&run->submitting))
 		wake_up(&run->wait);

@@ -9,7 +9,7 @@
 #include <linux/ioctl.h>
 #include <linux/types.h>
 
-#define IRQSTORM_PROBE_ABI	2
+#define IRQSTORM_PROBE_ABI	3
 
 /* irqstorm_run.flags: writes carry a pattern of sector and seed, reads check it. */
 #define IRQSTORM_VERIFY		2U
@@ -17,6 +17,8 @@
 #define IRQSTORM_CALLS		4U
 /* Children of chains are tagged. */
 #define IRQSTORM_TAG_CHILDREN	8U
+/* A submitter waits until all that it has in flight has ended: depth at a time. */
+#define IRQSTORM_BURSTS		16U
 
 /* What was counted. Pairs are for untagged and tagged bios. */
 struct irqstorm_summary {
@@ -65,6 +67,32 @@ struct irqstorm_summary {
 	__u64 elapsed_ns;
 	/* With IRQSTORM_CALLS: calls that queue the work, pending or not. */
 	__u64 queue_calls;
+	/* Interrupts in whose handlers bios completed. */
+	__u64 interrupts;
+	/* On CPUs that submit: switches, and time in any task but the idle one. */
+	__u64 switches_there;
+	__u64 busy_ns;
+	/*
+	 * With IRQSTORM_BURSTS, of all bursts: how many, and the time from the
+	 * first bio_endio() to the last one, and to the last bi_end_io().
+	 */
+	__u64 bursts;
+	__u64 completing_ns;
+	__u64 draining_ns;
+};
+
+/*
+ * Counts of times in ns. Bucket n has n itself up to 15, and above that a
+ * sixteenth of each power of two.
+ */
+#define IRQSTORM_BUCKETS	608
+
+/* How long the bios of the last run took to their bi_end_io(). */
+struct irqstorm_latencies {
+	/* From where the interrupt's handler began, of those it completed. */
+	__u64 interrupt[IRQSTORM_BUCKETS];
+	/* From bio_endio(). */
+	__u64 completion[IRQSTORM_BUCKETS];
 };
 
 /* A run: see the checks in run.c for the bounds. */
@@ -175,6 +203,7 @@ struct irqstorm_watch {
 #define IRQSTORM_RUN	_IOWR('q', 1, struct irqstorm_run)
 #define IRQSTORM_INFO	_IOR('q', 2, struct irqstorm_info)
 #define IRQSTORM_BLOCK	_IOW('q', 3, struct irqstorm_block)
+#define IRQSTORM_LATENCIES	_IOR('q', 4, struct irqstorm_latencies)
 #define IRQSTORM_ENDIO		_IOWR('q', 16, struct irqstorm_endio)
 #define IRQSTORM_WINDOW		_IOWR('q', 17, struct irqstorm_window)
 #define IRQSTORM_HOG		_IOW('q', 18, struct irqstorm_hog)

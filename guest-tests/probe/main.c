@@ -111,6 +111,24 @@ static long ioctl_info(void __user *user)
 	return copy_to_user(user, &info, sizeof(info)) ? -EFAULT : 0;
 }
 
+static long ioctl_latencies(void __user *user)
+{
+	struct irqstorm_latencies *latencies;
+	long err = -EBUSY;
+
+	latencies = kzalloc(sizeof(*latencies), GFP_KERNEL);
+	if (!latencies)
+		return -ENOMEM;
+	if (mutex_trylock(&run_mutex)) {
+		err = probe_latencies(latencies);
+		mutex_unlock(&run_mutex);
+	}
+	if (!err && copy_to_user(user, latencies, sizeof(*latencies)))
+		err = -EFAULT;
+	kfree(latencies);
+	return err;
+}
+
 static long ioctl_block(void __user *user)
 {
 	struct irqstorm_block arg;
@@ -199,6 +217,8 @@ static long probe_ioctl(struct file *file, unsigned int command, unsigned long u
 		return ioctl_info((void __user *)user);
 	case IRQSTORM_BLOCK:
 		return ioctl_block((void __user *)user);
+	case IRQSTORM_LATENCIES:
+		return ioctl_latencies((void __user *)user);
 	case IRQSTORM_ENDIO:
 		return ioctl_endio((void __user *)user);
 	case IRQSTORM_WINDOW:

@@ -53,6 +53,8 @@ struct probe_slot {
 	int endio_cpu;
 	u64 endio_seq;
 	u64 endio_ns;
+	/* When the interrupt came that completed it; 0 if none did. */
+	u64 interrupt_ns;
 };
 
 struct probe_submitter {
@@ -60,13 +62,23 @@ struct probe_submitter {
 	int cpu;
 	struct probe_slot *slots;
 	wait_queue_head_t wait;
+	atomic_t in_flight;
+	/* Of the burst under way: the first and last bio_endio(), the last end. */
+	u64 first_endio_ns;
+	u64 last_endio_ns;
+	u64 last_end_ns;
 };
 
 /* One CPU's part of a run. */
 struct probe_cpu {
 	struct irqstorm_summary count;
+	struct irqstorm_latencies latencies;
 	u64 endio_seq;
 	u64 run_bios;
+	/* When the last interrupt came, and whether a bio has completed in it. */
+	u64 interrupt_ns;
+	bool interrupt_counted;
+	u64 switched_ns;
 };
 
 struct probe_run {
@@ -90,17 +102,30 @@ struct probe_run {
 	struct work_struct free_work;
 };
 
+static inline bool probe_submits(const struct probe_run *run, int cpu)
+{
+	return cpu < 64 && (!run->arg.cpus || (run->arg.cpus & BIT_ULL(cpu)));
+}
+
 /* run.c */
 extern struct bio_set probe_children;
 int probe_run(struct irqstorm_run *arg);
 void probe_run_put(struct probe_run *run);
 void probe_run_forget(void);
+int probe_latencies(struct irqstorm_latencies *latencies);
 int probe_run_init(void);
 void probe_run_exit(void);
+
+/* submit.c */
+void probe_start_submitters(struct probe_run *run);
 
 /* end_io.c */
 void probe_end_io(struct bio *bio);
 void probe_fill(struct probe_slot *slot);
+
+/* latency.c */
+void probe_count_latencies(struct probe_slot *slot, u64 now);
+void probe_sum_latencies(struct probe_run *run, struct irqstorm_latencies *sum);
 
 /* trace.c */
 enum probe_context probe_context(void);

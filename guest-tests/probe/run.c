@@ -4,8 +4,6 @@
  */
 #include <linux/blkdev.h>
 #include <linux/cpumask.h>
-#include <linux/delay.h>
-#include <linux/kthread.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/overflow.h>
@@ -86,7 +84,8 @@ static int check(struct irqstorm_run *arg)
 	if (arg->end_io_busy_ns > NSEC_PER_MSEC ||
 	    arg->end_io_sleep_us > USEC_PER_SEC || arg->pause_us > USEC_PER_SEC)
 		return -EINVAL;
-	if (arg->flags & ~(IRQSTORM_VERIFY | IRQSTORM_CALLS | IRQSTORM_TAG_CHILDREN) ||
+	if (arg->flags & ~(IRQSTORM_VERIFY | IRQSTORM_CALLS | IRQSTORM_TAG_CHILDREN |
+			   IRQSTORM_BURSTS) ||
 	    arg->reserved)
 		return -EINVAL;
 	/* Children are read into their parent's page. */
@@ -119,18 +118,13 @@ static int open_disk(struct probe_run *run)
 	return 0;
 }
 
-static bool submits(struct probe_run *run, int cpu)
-{
-	return cpu < 64 && (!run->arg.cpus || (run->arg.cpus & BIT_ULL(cpu)));
-}
-
 static int make_submitters(struct probe_run *run)
 {
 	unsigned int i, nr = 0;
 	int cpu;
 
 	for_each_online_cpu(cpu)
-		nr += submits(run, cpu);
+		nr += probe_submits(run, cpu);
 	if (!nr)
 		return -EINVAL;
 	run->nr_slots = nr * run->arg.depth;
@@ -144,7 +138,7 @@ static int make_submitters(struct probe_run *run)
 		struct probe_submitter *submitter = &run->submitters[run->nr_submitters];
 
 		/* One may have come online meanwhile. */
-		if (!submits(run, cpu) || run->nr_submitters == nr)
+		if (!probe_submits(run, cpu) || run->nr_submitters == nr)
 			continue;
 		submitter->run = run;
 		submitter->cpu = cpu;
@@ -190,121 +184,6 @@ static struct probe_run *make_run(struct irqstorm_run *arg)
 		return ERR_PTR(err);
 	}
 	return run;
-}
-
-static int next_online(int cpu)
-{
-	cpu = cpumask_next(cpu, cpu_online_mask);
-	return cpu < nr_cpu_ids ? cpu : cpumask_first(cpu_online_mask);
-}
-
-/* Each from the next CPU, as far as it stays online; the caller's comes last. */
-static void submit_children(struct probe_run *run, struct probe_slot *slot, blk_opf_t opf)
-{
-	int cpu = slot->submitter->cpu;
-	unsigned int i;
-
-	for (i = 0; i < run->arg.chain; i++) {
-		struct bio *child;
-
-		child = bio_alloc_bioset(run->bdev, 1, opf, GFP_KERNEL, &probe_children);
-		child->bi_iter.bi_sector = slot->sector;
-		__bio_add_page(child, slot->page, run->arg.bytes, 0);
-#ifdef IRQSTORM_HAVE_FLAG
-		if (run->arg.flags & IRQSTORM_TAG_CHILDREN)
-			bio_set_flag(child, BIO_COMPLETE_IN_TASK);
-#endif
-		bio_chain(child, &slot->bio);
-		cpu = next_online(cpu);
-		set_cpus_allowed_ptr(current, cpumask_of(cpu));
-		submit_bio(child);
-	}
-	set_cpus_allowed_ptr(current, cpumask_of(slot->submitter->cpu));
-}
-
-static void submit(struct probe_run *run, struct probe_slot *slot, u64 number)
-{
-	u32 sectors = run->arg.bytes / SECTOR_SIZE;
-	u64 pieces = run->arg.span_sectors / sectors;
-	/* Merged bios would share a request, and its context. */
-	blk_opf_t opf = REQ_NOMERGE |
-			(run->arg.op ? REQ_OP_WRITE | REQ_SYNC : REQ_OP_READ);
-	struct bio *bio = &slot->bio;
-
-	bio_reset(bio, run->bdev, opf);
-	slot->sector = run->arg.first_sector + (number % pieces) * sectors;
-	bio->bi_iter.bi_sector = slot->sector;
-	bio->bi_end_io = probe_end_io;
-	__bio_add_page(bio, slot->page, run->arg.bytes, 0);
-	if (run->arg.op && (run->arg.flags & IRQSTORM_VERIFY))
-		probe_fill(slot);
-
-	slot->endio_context = PROBE_NOWHERE;
-	slot->tagged = run->arg.tag_every && number % run->arg.tag_every == 0;
-#ifdef IRQSTORM_HAVE_FLAG
-	if (slot->tagged)
-		bio_set_flag(bio, BIO_COMPLETE_IN_TASK);
-#endif
-	this_cpu_inc(run->cpus->count.submitted[slot->tagged]);
-	kref_get(&run->kref);
-	atomic_inc(&run->in_flight);
-	atomic_set_release(&slot->state, SLOT_IN_FLIGHT);
-	if (run->arg.chain)
-		submit_children(run, slot, opf);
-	submit_bio(bio);
-}
-
-static int submitter_fn(void *data)
-{
-	struct probe_submitter *submitter = data;
-	struct probe_run *run = submitter->run;
-	u64 turn, number;
-
-	for (turn = 0; !READ_ONCE(run->stop); turn++) {
-		struct probe_slot *slot = &submitter->slots[turn % run->arg.depth];
-
-		wait_event_idle(submitter->wait,
-				atomic_read_acquire(&slot->state) == SLOT_FREE ||
-				READ_ONCE(run->stop));
-		if (READ_ONCE(run->stop))
-			break;
-		number = atomic64_inc_return(&run->next_bio) - 1;
-		if (number >= run->arg.bios)
-			break;
-		submit(run, slot, number);
-		if (run->arg.pause_us)
-			usleep_range(run->arg.pause_us, run->arg.pause_us + 5);
-		else
-			cond_resched();
-	}
-	if (atomic_dec_and_test(&run->submitting))
-		wake_up(&run->wait);
-	probe_run_put(run);
-	module_put_and_kthread_exit(0);
-	return 0;
-}
-
-static void start_submitters(struct probe_run *run)
-{
-	unsigned int i;
-
-	/* One for this function, so that none is the last before all are here. */
-	atomic_set(&run->submitting, 1);
-	for (i = 0; i < run->nr_submitters; i++) {
-		struct probe_submitter *submitter = &run->submitters[i];
-		struct task_struct *task;
-
-		task = kthread_create(submitter_fn, submitter, "irqstorm/%d", submitter->cpu);
-		if (IS_ERR(task))
-			continue;
-		__module_get(THIS_MODULE);
-		kref_get(&run->kref);
-		atomic_inc(&run->submitting);
-		kthread_bind(task, submitter->cpu);
-		wake_up_process(task);
-	}
-	if (atomic_dec_and_test(&run->submitting))
-		wake_up(&run->wait);
 }
 
 static bool is_over(struct probe_run *run)
@@ -381,7 +260,7 @@ int probe_run(struct irqstorm_run *arg)
 	err = probe_trace_start(run);
 	if (!err) {
 		start = ktime_get_ns();
-		start_submitters(run);
+		probe_start_submitters(run);
 		err = wait_for_bios(run);
 		memset(&arg->summary, 0, sizeof(arg->summary));
 		arg->summary.elapsed_ns = ktime_get_ns() - start;
@@ -396,6 +275,15 @@ int probe_run(struct irqstorm_run *arg)
 	if (run)
 		probe_run_put(run);
 	return err;
+}
+
+/* Those of the last run. */
+int probe_latencies(struct irqstorm_latencies *latencies)
+{
+	if (!kept)
+		return -ENODATA;
+	probe_sum_latencies(kept, latencies);
+	return 0;
 }
 
 /* Lets go of the last run, which holds the module. */

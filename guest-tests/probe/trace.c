@@ -5,6 +5,7 @@
  * by name, so that a kernel without one costs that figure and no more.
  */
 #include <linux/blk-mq.h>
+#include <linux/interrupt.h>
 #include <linux/kallsyms.h>
 #include <linux/ktime.h>
 #include <linux/rcupdate.h>
@@ -45,6 +46,18 @@ static void saw_child(struct bio *child)
 		this_cpu_inc(count->children_away);
 }
 
+/* The bio completes in the handler that began last on this CPU. */
+static void saw_interrupt_of(struct probe_slot *slot)
+{
+	struct probe_cpu *cpu = this_cpu_ptr(slot->run->cpus);
+
+	slot->interrupt_ns = cpu->interrupt_ns;
+	if (!cpu->interrupt_ns || cpu->interrupt_counted)
+		return;
+	cpu->interrupt_counted = true;
+	cpu->count.interrupts++;
+}
+
 /* bio_endio() is called for this bio, here and now. */
 static void saw_endio(struct bio *bio)
 {
@@ -64,6 +77,12 @@ static void saw_endio(struct bio *bio)
 	/* In hardirq, the context that counts, nothing comes in between. */
 	slot->endio_cpu = raw_smp_processor_id();
 	slot->endio_seq = this_cpu_inc_return(slot->run->cpus->endio_seq);
+	slot->interrupt_ns = 0;
+	if (slot->endio_context == PROBE_HARDIRQ)
+		saw_interrupt_of(slot);
+	if (!READ_ONCE(slot->submitter->first_endio_ns))
+		WRITE_ONCE(slot->submitter->first_endio_ns, slot->endio_ns);
+	WRITE_ONCE(slot->submitter->last_endio_ns, slot->endio_ns);
 }
 
 /* Disks without requests: within bio_endio(), before any deferral. */
@@ -118,12 +137,37 @@ static void on_execute_end(void *data, struct work_struct *work, work_func_t fun
 static void on_switch(void *data, bool preempt, struct task_struct *prev,
 		      struct task_struct *next, unsigned int prev_state)
 {
-	this_cpu_inc(traced->cpus->count.switches);
+	struct probe_cpu *cpu = this_cpu_ptr(traced->cpus);
+	u64 now = ktime_get_ns();
+
+	cpu->count.switches++;
 	if (next == this_cpu_read(deferral_task))
-		this_cpu_inc(traced->cpus->count.switches_to_worker);
+		cpu->count.switches_to_worker++;
+	if (!probe_submits(traced, smp_processor_id()))
+		return;
+	cpu->count.switches_there++;
+	if (!is_idle_task(prev))
+		cpu->count.busy_ns += now - cpu->switched_ns;
+	cpu->switched_ns = now;
 }
 
-enum { BIO_COMPLETE, RQ_COMPLETE, QUEUE_WORK, EXECUTE_START, EXECUTE_END, SWITCH };
+static void on_irq_entry(void *data, int irq, struct irqaction *action)
+{
+	struct probe_cpu *cpu = this_cpu_ptr(traced->cpus);
+
+	cpu->interrupt_ns = ktime_get_ns();
+	cpu->interrupt_counted = false;
+}
+
+enum {
+	BIO_COMPLETE,
+	RQ_COMPLETE,
+	QUEUE_WORK,
+	EXECUTE_START,
+	EXECUTE_END,
+	SWITCH,
+	IRQ_ENTRY,
+};
 
 static struct {
 	const char *name;
@@ -137,6 +181,7 @@ static struct {
 	[EXECUTE_START]	= { "workqueue_execute_start", on_execute_start },
 	[EXECUTE_END]	= { "workqueue_execute_end", on_execute_end },
 	[SWITCH]	= { "sched_switch", on_switch },
+	[IRQ_ENTRY]	= { "irq_handler_entry", on_irq_entry },
 };
 
 bool probe_has_endio_trace(void)
@@ -192,8 +237,11 @@ void probe_trace_init(void)
 
 int probe_trace_start(struct probe_run *run)
 {
-	int i, err;
+	u64 now = ktime_get_ns();
+	int cpu, i, err;
 
+	for_each_possible_cpu(cpu)
+		per_cpu_ptr(run->cpus, cpu)->switched_ns = now;
 	traced = run;
 	for (i = 0; i < ARRAY_SIZE(points); i++) {
 		if (!points[i].tp)

@@ -6,5 +6,6 @@
 pub mod blocks;
 pub mod catalogue;
 pub mod interrupts;
+pub mod points;
 pub mod program;
 pub mod protocol;

@@ -33,6 +33,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::points::Point;
 use crate::program::{Execute, Refusal, Stream, Window};
 
 /// The virtio-serial port between agent and lab.
@@ -185,6 +186,9 @@ pub struct Finished {
     pub reason: String,
     /// What was counted, in the order in which to show it.
     pub figures: Vec<Figure>,
+    /// Of an experiment: what was measured at each of its settings.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub points: Vec<Point>,
 }
 
 /// The verdict of a test.
@@ -309,6 +313,7 @@ mod tests {
                 value: 3.0,
                 unit: String::new(),
             }],
+            points: Vec::new(),
         });
         let line = serde_json::to_string(&finished).unwrap();
         assert!(line.starts_with(r#"{"say":"finished","test":"x","verdict":"pass""#));

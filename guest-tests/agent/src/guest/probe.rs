@@ -5,17 +5,19 @@
 use std::fs::{File, OpenOptions};
 use std::sync::Arc;
 
+use irqstorm_agent::points::{BUCKETS, Bucket, buckets};
 use irqstorm_agent::protocol::{Disk, Probe};
 use rustix::io::Errno;
 use rustix::ioctl::{self, Opcode, Setter, Updater, opcode};
 
 const DEVICE: &str = "/dev/irqstorm_probe";
 
-const ABI: u32 = 2;
+const ABI: u32 = 3;
 
 const RUN: Opcode = opcode::read_write::<Run>(b'q', 1);
 const INFO: Opcode = opcode::read::<Info>(b'q', 2);
 const BLOCK: Opcode = opcode::write::<Block>(b'q', 3);
+const LATENCIES: Opcode = opcode::read::<RawLatencies>(b'q', 4);
 
 /// Writes carry a pattern, reads check it.
 pub(crate) const VERIFY: u32 = 2;
@@ -23,6 +25,8 @@ pub(crate) const VERIFY: u32 = 2;
 pub(crate) const CALLS: u32 = 4;
 /// Children of chains are tagged.
 pub(crate) const TAG_CHILDREN: u32 = 8;
+/// A submitter waits until all that it has in flight has ended.
+pub(crate) const BURSTS: u32 = 16;
 
 /// Index of untagged bios in the pairs of [`Summary`].
 pub(crate) const UNTAGGED: usize = 0;
@@ -58,7 +62,7 @@ pub(crate) struct Run {
     pub(crate) end_io_busy_ns: u32,
     /// Sleep in bi_end_io of tagged bios, in microseconds.
     pub(crate) end_io_sleep_us: u32,
-    /// [`VERIFY`], [`CALLS`] and [`TAG_CHILDREN`], or 0.
+    /// [`VERIFY`], [`CALLS`], [`TAG_CHILDREN`] and [`BURSTS`], or 0.
     pub(crate) flags: u32,
     /// Seed of the pattern.
     pub(crate) seed: u32,
@@ -112,6 +116,28 @@ pub(crate) struct Summary {
     pub(crate) latency_ns_max: u64,
     pub(crate) elapsed_ns: u64,
     pub(crate) queue_calls: u64,
+    pub(crate) interrupts: u64,
+    pub(crate) switches_there: u64,
+    pub(crate) busy_ns: u64,
+    pub(crate) bursts: u64,
+    pub(crate) completing_ns: u64,
+    pub(crate) draining_ns: u64,
+}
+
+/// `struct irqstorm_latencies`.
+#[repr(C)]
+struct RawLatencies {
+    interrupt: [u64; BUCKETS],
+    completion: [u64; BUCKETS],
+}
+
+/// How long the bios of a run took to their bi_end_io().
+#[derive(Clone, Debug)]
+pub(crate) struct RunLatencies {
+    /// From the interrupt that completed them.
+    pub(crate) interrupt: Vec<Bucket>,
+    /// From bio_endio().
+    pub(crate) completion: Vec<Bucket>,
 }
 
 #[repr(C)]
@@ -227,6 +253,23 @@ impl ProbeDevice {
         Ok(RunResult {
             summary: run.summary,
             timed_out,
+        })
+    }
+
+    /// How long the bios of the last run took.
+    pub(crate) fn latencies(&self) -> Result<RunLatencies, String> {
+        let mut raw = Box::new(RawLatencies {
+            interrupt: [0; BUCKETS],
+            completion: [0; BUCKETS],
+        });
+        // SAFETY: the opcode is the probe's, and `RawLatencies` is what it
+        // fills; the structure outlives the call.
+        let asked =
+            unsafe { ioctl::ioctl(&*self.0, Updater::<LATENCIES, RawLatencies>::new(&mut raw)) };
+        asked.map_err(|e| format!("ask the probe how long bios took: {e}"))?;
+        Ok(RunLatencies {
+            interrupt: buckets(&raw.interrupt),
+            completion: buckets(&raw.completion),
         })
     }
 

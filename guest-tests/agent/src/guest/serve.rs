@@ -169,6 +169,7 @@ fn start(
             verdict: Verdict::Fail,
             reason,
             figures: Vec::new(),
+            points: Vec::new(),
         }));
     };
     let Some(info) = catalogue::find(&test) else {

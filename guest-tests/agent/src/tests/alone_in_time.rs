@@ -53,7 +53,7 @@ pub(super) fn run(bench: &mut Bench) -> Result<(), Stop> {
 
 /// The coarse clocks go on with each jiffy, and their resolution is one
 /// (kernel/time/posix-timers.c, posix_get_coarse_res()).
-fn jiffy() -> Result<Duration, Stop> {
+pub(super) fn jiffy() -> Result<Duration, Stop> {
     let resolution = clock_getres(ClockId::MonotonicCoarse);
     let nanos = u64::try_from(resolution.tv_nsec).unwrap_or(0);
     if nanos == 0 {

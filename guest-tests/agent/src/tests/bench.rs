@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use irqstorm_agent::catalogue::TestInfo;
 use irqstorm_agent::interrupts::Interrupts;
+use irqstorm_agent::points::Point;
 use irqstorm_agent::protocol::{Disk, Figure, Hello, ToLab, figures};
 use irqstorm_core::control::StatusReply;
 
@@ -50,6 +51,7 @@ pub(crate) struct Bench {
     test: String,
     params: BTreeMap<String, String>,
     figures: Vec<Figure>,
+    points: Vec<Point>,
     /// The seed of this run's random choices.
     pub(crate) seed: u64,
 }
@@ -92,6 +94,7 @@ impl Bench {
             test: String::new(),
             params: BTreeMap::new(),
             figures: Vec::new(),
+            points: Vec::new(),
             seed: 0,
         }
     }
@@ -107,10 +110,15 @@ impl Bench {
         self.seed = seed;
         self.params = params;
         self.figures.clear();
+        self.points.clear();
     }
 
     pub(super) fn take_figures(&mut self) -> Vec<Figure> {
         std::mem::take(&mut self.figures)
+    }
+
+    pub(super) fn take_points(&mut self) -> Vec<Point> {
+        std::mem::take(&mut self.points)
     }
 
     /// Skips what this guest lacks the means for.
@@ -207,6 +215,11 @@ impl Bench {
             value,
             unit: unit.to_owned(),
         });
+    }
+
+    /// Keeps what was measured at a setting.
+    pub(crate) fn point(&mut self, point: Point) {
+        self.points.push(point);
     }
 
     /// Says where the test is.

@@ -31,6 +31,7 @@ mod interrupt_late;
 mod ipi_context;
 mod kill_line;
 mod late_cpus;
+mod lateness;
 mod marks;
 mod module_gone;
 mod moved_caller;
@@ -48,6 +49,7 @@ mod spurious_storm;
 mod stacked;
 mod stacked_mirror;
 mod stepped_release;
+mod storm_sweep;
 mod sweep;
 mod switch_count;
 mod task_context;
@@ -78,6 +80,7 @@ const IMPLEMENTATIONS: &[(&str, Test)] = &[
     ("exactly-once", exactly_once::run),
     ("hotplug-drain", hotplug_drain::run),
     ("switch-count", switch_count::run),
+    ("storm-sweep", storm_sweep::run),
     ("spurious-storm", spurious_storm::run),
     ("interrupt-early", interrupt_early::run),
     ("interrupt-late", interrupt_late::run),
@@ -141,6 +144,7 @@ pub(crate) fn run(
         verdict,
         reason,
         figures: bench.take_figures(),
+        points: bench.take_points(),
     }
 }
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 //! results.json: the record from which every other report is made.
 
+use irqstorm_agent::points::Point;
 use irqstorm_agent::protocol::{BlockedTask, Figure, Hello, Verdict};
-use irqstorm_core::control::{HeldEntry, ReplayStatus, StatusReply};
+use irqstorm_core::control::{HeldEntry, Precision, ReplayStatus, StatusReply};
 use serde::{Deserialize, Serialize};
 
 use super::outcome::Expected;
@@ -30,6 +31,9 @@ pub(crate) struct Record {
     pub(crate) qemu: String,
     /// "kvm" or "tcg".
     pub(crate) accel: String,
+    /// How many CPUs the host has for all of it.
+    #[serde(default)]
+    pub(crate) host_cpus: u32,
     /// The guest's CPUs and the device's queues, where a test asks for no
     /// others.
     pub(crate) cpus: u16,
@@ -42,6 +46,10 @@ pub(crate) struct Record {
     /// What became of the decisions to be taken again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) replay: Option<ReplayRecord>,
+    /// How well the device kept its planned times, over what the machine takes
+    /// at least.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) precision: Option<Precision>,
     /// What the agent said of the guest.
     pub(crate) guest: Option<Hello>,
     /// The tests, in the order in which they were run.
@@ -65,6 +73,9 @@ pub(crate) struct KernelRecord {
     pub(crate) name: String,
     /// Names everything that went into it.
     pub(crate) key: String,
+    /// Names its configuration, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) config: Option<String>,
     /// `uname -r`, where that is known.
     pub(crate) release: Option<String>,
     /// Where its source came from.
@@ -78,6 +89,11 @@ impl From<&irqstorm_images::BuiltKernel> for KernelRecord {
         KernelRecord {
             name: kernel.name.clone(),
             key: kernel.key.clone(),
+            // One that cannot be read any more has no name.
+            config: kernel
+                .config
+                .as_deref()
+                .and_then(|path| irqstorm_images::file_key(path).ok()),
             release: kernel.release.clone(),
             origin: kernel.origin.clone(),
             has_flag: kernel.has_flag,
@@ -105,6 +121,9 @@ pub(crate) struct Case {
     /// What the guest counted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) figures: Vec<Figure>,
+    /// Of an experiment: what was measured at each of its settings.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) points: Vec<Point>,
     /// What the device counted meanwhile.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) device: Option<DeviceCounts>,
@@ -187,6 +206,7 @@ pub(crate) mod samples {
             reasons: Vec::new(),
             seconds: 1.5,
             figures: Vec::new(),
+            points: Vec::new(),
             device: None,
             splats: Vec::new(),
             hang: None,
@@ -237,11 +257,13 @@ pub(crate) mod samples {
             complete: true,
             kernel: KernelRecord {
                 name: "7.2+v4".into(),
+                config: Some("0123456789abcdef".into()),
                 release: Some("7.2.12".into()),
                 ..KernelRecord::default()
             },
             qemu: "7.2".into(),
             accel: "tcg".into(),
+            host_cpus: 8,
             cpus: 2,
             memory_mib: 512,
             seed: 7,
@@ -253,6 +275,7 @@ pub(crate) mod samples {
                     unrecorded: 10,
                 },
             }),
+            precision: Some(Precision::default()),
             guest: None,
             cases: vec![pass, fail, skip],
         }

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
+use irqstorm_agent::points::{Bucket, Point, Times};
 use irqstorm_agent::protocol::{BlockedTask, Disk, Figure, Hello, Probe};
 use irqstorm_core::control::HeldEntry;
 use irqstorm_core::request::{Operation, QueueId, RequestId, Sector};
@@ -46,6 +47,14 @@ fn full() -> Record {
         name: "rate".into(),
         value: 0.5,
         unit: "us".into(),
+    }];
+    case.points = vec![Point {
+        setting: case.figures.clone(),
+        figures: case.figures.clone(),
+        times: vec![Times {
+            name: "x".into(),
+            buckets: vec![Bucket(15, 3)],
+        }],
     }];
     case.hang = Some(Hang {
         held_total: 1,
@@ -133,6 +142,8 @@ fn the_schema_refuses_what_is_not_written() {
         ("/cases/0/device", json!({"new": 1})),
         ("/cases/1/reasons", Value::Null),
         ("/cases/1/hang/held/0/age", json!(12)),
+        ("/cases/1/points/0/times/0/buckets/0", json!([1])),
+        ("/precision/floor/write_p50", json!(12)),
         ("/cases/1/expected/by", json!("chance")),
     ] {
         let mut bad = good.clone();

@@ -153,19 +153,21 @@ impl Session {
         }
         watcher.complete(&self.record)?;
         folder.add_ktap(&totals_line(&self.record))?;
-        self.count_replayed()
+        self.ask_device()
     }
 
-    /// What became of the decisions that were to be taken again.
-    fn count_replayed(&mut self) -> Result<(), Failure> {
+    /// How well the device kept its times, and what became of the decisions
+    /// that were to be taken again.
+    fn ask_device(&mut self) -> Result<(), Failure> {
+        let status = self.bench.device.status()?;
+        self.record.precision = Some(status.precision);
         if let Some(path) = &self.trial.replay {
             self.record.replay = Some(ReplayRecord {
                 file: path.display().to_string(),
-                counts: self.bench.device.status()?.replay.unwrap_or_default(),
+                counts: status.replay.unwrap_or_default(),
             });
-            self.folder.write_reports(&self.record)?;
         }
-        Ok(())
+        self.folder.write_reports(&self.record)
     }
 
     /// What is known so far.
@@ -196,6 +198,12 @@ impl Session {
             folder: self.folder,
         }
     }
+}
+
+/// 0 if the host does not say.
+fn host_cpus() -> u32 {
+    let count = std::thread::available_parallelism().map_or(0, usize::from);
+    u32::try_from(count).unwrap_or(u32::MAX)
 }
 
 fn machine_of(lab: &Lab, subject: &Subject, trial: &Trial, run_dir: &RunDir) -> Machine {
@@ -258,11 +266,13 @@ fn first_record(
         kernel: KernelRecord::from(kernel),
         qemu: lab.qemu_version.to_string(),
         accel: bench.machine().accel.name().to_owned(),
+        host_cpus: host_cpus(),
         cpus: trial.cpus,
         memory_mib: trial.memory.0,
         seed: trial.seed,
         scenario: trial.scenario.name.clone(),
         replay: None,
+        precision: None,
         guest: Some(bench.present_guest()?.hello().clone()),
         cases: Vec::new(),
     })

@@ -68,9 +68,9 @@ pub(super) fn run(bench: &mut Bench, test: &TestInfo, seed: u64) -> Result<Case,
     let splats = bench.console().splats_of(Some(test.name));
     let (verdict, mut reasons) = judge(&ending, &splats, test.expects, lagging);
     reasons.extend(hang.as_ref().map(describe));
-    let figures = match ending {
-        Ending::Finished(finished) => finished.figures,
-        _ => Vec::new(),
+    let (figures, points) = match ending {
+        Ending::Finished(finished) => (finished.figures, finished.points),
+        _ => (Vec::new(), Vec::new()),
     };
     Ok(Case {
         name: test.name.to_owned(),
@@ -80,6 +80,7 @@ pub(super) fn run(bench: &mut Bench, test: &TestInfo, seed: u64) -> Result<Case,
         reasons,
         seconds,
         figures,
+        points,
         device: (verdict != Verdict::Skip).then(|| DeviceCounts::between(&before, &after)),
         splats,
         hang,

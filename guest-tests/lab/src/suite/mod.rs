@@ -165,6 +165,7 @@ fn quiet_console(bench: &Bench) -> Case {
         reasons,
         seconds: 0.0,
         figures: Vec::new(),
+        points: Vec::new(),
         device: None,
         splats,
         hang: None,

@@ -103,6 +103,7 @@ mod tests {
             verdict,
             reason: reason.into(),
             figures: Vec::new(),
+            points: Vec::new(),
         })
     }
 

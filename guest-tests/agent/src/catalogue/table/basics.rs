@@ -64,6 +64,14 @@ pub(super) const BASICS: &[TestInfo] = &[
         ..ALWAYS
     },
     TestInfo {
+        name: "storm-sweep",
+        claim: "what deferral costs, over completion rate, completions per interrupt and the work of bi_end_io",
+        needs: FLAG,
+        limit_seconds: 1800,
+        by_name: true,
+        ..ALWAYS
+    },
+    TestInfo {
         name: "spurious-storm",
         claim: "a storm below the kill line disables no interrupt and loses no bio",
         needs: CONTROL,
