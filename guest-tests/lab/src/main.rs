@@ -7,9 +7,11 @@
 //! [`suite`] (one test after the other, with its verdict), [`results`] (what
 //! is left behind); [`session`] leads it through them. Nothing in here
 //! measures: figures come from the device's counters and from the agent inside
-//! the guest. [`mutants`] makes many runs, and holds them against each other.
+//! the guest. [`mutants`] and [`campaign`] make many runs; the first holds their
+//! verdicts against each other, [`study`] their figures.
 
 mod artifacts;
+mod campaign;
 mod cli;
 mod commands;
 mod completion;
@@ -20,6 +22,7 @@ mod failure;
 mod figures;
 mod guest;
 mod interrupt;
+mod ledger;
 mod mutants;
 mod output;
 mod patched;
@@ -31,6 +34,7 @@ mod results;
 mod run_dir;
 mod session;
 mod shrink;
+mod study;
 mod suite;
 mod terminal;
 
@@ -46,6 +50,9 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Run(arguments) => commands::run::run(&arguments),
         Command::Mutants(arguments) => commands::mutants::run(&arguments),
+        Command::Compare(arguments) => commands::compare::run(&arguments),
+        Command::Report(arguments) => output::until_unread(commands::report::run(&arguments)),
+        Command::Campaign(arguments) => commands::campaign::run(&arguments),
         Command::Exec(arguments) => commands::exec::run(&arguments).or_else(|failure| {
             if !interrupt::requested() {
                 report(&failure);

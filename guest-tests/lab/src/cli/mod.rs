@@ -7,6 +7,7 @@ mod exec;
 mod mutants;
 mod repeat;
 mod run;
+mod study;
 mod top;
 
 use std::path::PathBuf;
@@ -19,6 +20,10 @@ pub(crate) use exec::{Complaints, DiskArguments, ExecArguments};
 pub(crate) use mutants::MutantsArguments;
 pub(crate) use repeat::{RepeatArguments, ShrinkArguments};
 pub(crate) use run::{AccelChoice, MachineArguments, Memory, QEMU, RunArguments, SuiteChoice};
+pub(crate) use study::{
+    CampaignArguments, CampaignCommand, CampaignRunArguments, CompareArguments, ReportArguments,
+    ReportFormat,
+};
 pub(crate) use top::TopArguments;
 
 use crate::completion;
@@ -40,6 +45,7 @@ Examples:
   irqstorm run --kernel ~/linux --test task-context --test hotplug-drain
   irqstorm run --scenario my.toml --seed 7 --results /tmp/results
   irqstorm exec -- fio job.fio
+  irqstorm compare --kernel 7.2+v4 --kernel 7.3
   irqstorm ctl hold
   irqstorm ctl release 1
   irqstorm top
@@ -63,6 +69,12 @@ pub(crate) enum Command {
     Run(Box<RunArguments>),
     /// Run the tests on the kernels that they must catch, and on sound ones
     Mutants(MutantsArguments),
+    /// Run an experiment on several kernels in turn, and say what differs
+    Compare(Box<CompareArguments>),
+    /// Report what results folders have, as text, HTML, JSON or CSV
+    Report(ReportArguments),
+    /// Run a matrix of kernels, scenarios and seeds, in parts if need be
+    Campaign(CampaignArguments),
     /// Run a program of this machine in the guest, on the device
     Exec(Box<ExecArguments>),
     /// List the kernels, tests and scenarios there are

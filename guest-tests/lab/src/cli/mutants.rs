@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::MachineArguments;
 use crate::completion;
-use crate::mutants::{Seeds, Share};
+use crate::ledger::{Seeds, Share};
 
 const MUTANTS_HELP: &str = "\
 Examples:

@@ -5,7 +5,7 @@ use crate::cli::MutantsArguments;
 use crate::failure::{Exit, Failure};
 use crate::interrupt;
 use crate::mutants::{
-    Ledger, Matrix, Report, Reuse, Runner, Selection, Which, markdown, put_into, text,
+    Matrix, Report, Reuse, Runner, Selection, Verdicts, Which, markdown, put_into, text,
 };
 use crate::output;
 use crate::repository::Repository;
@@ -17,10 +17,10 @@ pub(crate) fn run(arguments: &MutantsArguments) -> Result<Exit, Failure> {
     let matrix = Matrix::of(&repository.images()?.list()?, &selection(arguments)?)?;
     let seeds = &arguments.seeds.0;
     let ledger = match arguments.no_run {
-        true => Ledger::read(&arguments.results)?,
+        true => Verdicts::read(&arguments.results)?,
         false => {
             let lab = Lab::find(repository.clone(), &arguments.machine)?;
-            let ledger = Ledger::open(&arguments.results)?;
+            let ledger = Verdicts::open(&arguments.results)?;
             interrupt::install()?;
             if let Some(note) = &lab.accel.note {
                 eprintln!("{note}");

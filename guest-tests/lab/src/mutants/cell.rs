@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::ledger::Builds;
 use crate::suite::Way;
 
 /// How it ended.
@@ -18,18 +19,6 @@ pub(crate) enum Ended {
     /// It was not run: the kernel could not be built or booted, or the lab
     /// itself failed.
     NotRun,
-}
-
-/// What a verdict was made with.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Builds {
-    /// Names all that went into the kernel.
-    pub(crate) kernel: String,
-    /// Names all that went into the guest: the agent and the probe.
-    pub(crate) guest: String,
-    /// Names the device's program.
-    #[serde(default)]
-    pub(crate) device: String,
 }
 
 /// A verdict, with all that tells it from others.

@@ -5,8 +5,8 @@ use irqstorm_agent::catalogue::TestInfo;
 use serde::{Deserialize, Serialize};
 
 use super::cell::{Cell, Ended};
-use super::ledger::Ledger;
 use super::matrix::{Matrix, Row};
+use super::verdicts::Verdicts;
 use crate::failure::Exit;
 use crate::suite::{QUIET, Way};
 
@@ -155,7 +155,7 @@ impl Tally {
 
 impl Report {
     /// Judges what there is of a matrix.
-    pub(crate) fn of(ledger: &Ledger, matrix: &Matrix, seeds: &[u64]) -> Report {
+    pub(crate) fn of(ledger: &Verdicts, matrix: &Matrix, seeds: &[u64]) -> Report {
         let cells = ledger.cells();
         let mut report = Report {
             schema: SCHEMA,

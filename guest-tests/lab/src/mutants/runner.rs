@@ -5,19 +5,18 @@
 //! that does not build is no mutant that was caught.
 
 use std::fs;
-use std::path::Path;
 use std::time::Instant;
 
 use irqstorm_agent::catalogue::{TestInfo, find};
 use irqstorm_agent::protocol::Verdict;
 
-use super::cell::{Builds, Cell, Ended};
-use super::eta::Eta;
-use super::ledger::Ledger;
+use super::cell::{Cell, Ended};
 use super::matrix::{Matrix, Row};
+use super::verdicts::Verdicts;
 use crate::cli::MachineArguments;
 use crate::failure::Failure;
 use crate::interrupt;
+use crate::ledger::{Builds, Eta};
 use crate::progress::{Lead, Stages};
 use crate::repository::{DEFAULT_SCENARIO, Repository};
 use crate::results::{Case, Record};
@@ -47,7 +46,7 @@ pub(crate) struct Runner {
     lab: Lab,
     trial: Trial,
     reuse: Reuse,
-    ledger: Ledger,
+    ledger: Verdicts,
     eta: Eta,
     lead: Lead,
 }
@@ -59,7 +58,7 @@ impl Runner {
         lab: Lab,
         machine: &MachineArguments,
         reuse: Reuse,
-        ledger: Ledger,
+        ledger: Verdicts,
     ) -> Result<Runner, Failure> {
         let trial = Trial {
             tests: Vec::new(),
@@ -83,7 +82,7 @@ impl Runner {
 
     /// Runs all of it, and gives the ledger back. Only an interruption or a
     /// ledger that cannot be written ends it early.
-    pub(crate) fn run(mut self, matrix: &Matrix, seeds: &[u64]) -> Result<Ledger, Failure> {
+    pub(crate) fn run(mut self, matrix: &Matrix, seeds: &[u64]) -> Result<Verdicts, Failure> {
         let tests: usize = matrix.rows.iter().map(|row| row.tests.len()).sum();
         self.eta = Eta::new(tests.saturating_mul(seeds.len()));
         for row in &matrix.rows {
@@ -117,11 +116,7 @@ impl Runner {
             }
         };
         self.eta.work(0, begun.elapsed());
-        let builds = Builds {
-            kernel: subject.artifacts.kernel.key.clone(),
-            guest: name_of(&subject.artifacts.initramfs),
-            device: irqstorm_images::file_key(&subject.artifacts.device)?,
-        };
+        let builds = Builds::of(&subject.artifacts)?;
         for &seed in seeds {
             let left = self.left(row, seed, &builds);
             self.eta.skip(row.tests.len() - left.len());
@@ -171,7 +166,7 @@ impl Runner {
         let mut recorder = Recorder {
             kernel: &row.kernel,
             builds,
-            run: format!("{RUNS}/{}", name_of(session.folder().path())),
+            run: format!("{RUNS}/{}", session.folder().name()),
             ledger: &mut self.ledger,
             eta: &mut self.eta,
             lead: &self.lead,
@@ -232,7 +227,7 @@ struct Recorder<'r> {
     kernel: &'r str,
     builds: &'r Builds,
     run: String,
-    ledger: &'r mut Ledger,
+    ledger: &'r mut Verdicts,
     eta: &'r mut Eta,
     lead: &'r Lead,
     begun: Instant,
@@ -317,10 +312,4 @@ fn remove_traces(row: &Row, outcome: &Outcome) {
             let _ = fs::remove_file(outcome.folder.join(name));
         }
     }
-}
-
-fn name_of(path: &Path) -> String {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    // Of an initramfs, without its extensions; of a run's folder, all of it.
-    name.trim_end_matches(".cpio.gz").to_owned()
 }

@@ -88,6 +88,12 @@ impl Folder {
         &self.path
     }
 
+    /// What it is called.
+    pub(crate) fn name(&self) -> String {
+        let name = self.path.file_name().unwrap_or_default();
+        name.to_string_lossy().into_owned()
+    }
+
     /// A file in it.
     pub(crate) fn join(&self, name: &str) -> PathBuf {
         self.path.join(name)

@@ -5,8 +5,8 @@ use irqstorm_agent::catalogue::find;
 use irqstorm_images::Mutant;
 
 use super::super::cell::Ended;
-use super::super::ledger::samples::cell;
 use super::super::matrix::{Matrix, Row};
+use super::super::verdicts::samples::cell;
 use super::*;
 
 /// The seeds of all samples.
@@ -77,7 +77,7 @@ pub(crate) fn report() -> Report {
 /// A report of these cells.
 pub(crate) fn judged(matrix: &Matrix, cells: Vec<Cell>) -> Report {
     let folder = tempfile::tempdir().unwrap();
-    let mut ledger = Ledger::open(folder.path()).unwrap();
+    let mut ledger = Verdicts::open(folder.path()).unwrap();
     for cell in cells {
         ledger.add(cell).unwrap();
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 /// Counts what has been done.
 #[derive(Clone, Debug)]
-pub(super) struct Eta {
+pub(crate) struct Eta {
     done: usize,
     total: usize,
     spent: Duration,
@@ -14,7 +14,7 @@ pub(super) struct Eta {
 
 impl Eta {
     /// Nothing of so much.
-    pub(super) fn new(total: usize) -> Eta {
+    pub(crate) fn new(total: usize) -> Eta {
         Eta {
             done: 0,
             total,
@@ -24,19 +24,19 @@ impl Eta {
     }
 
     /// So much was there already, or came to nothing.
-    pub(super) fn skip(&mut self, count: usize) {
+    pub(crate) fn skip(&mut self, count: usize) {
         self.done += count;
     }
 
     /// So much was done, in this time.
-    pub(super) fn work(&mut self, count: usize, took: Duration) {
+    pub(crate) fn work(&mut self, count: usize, took: Duration) {
         self.done += count;
         self.worked += count;
         self.spent += took;
     }
 
     /// "[3/40, 12 min left] "; without a time as long as that is unknown.
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let (done, total) = (self.done, self.total);
         let Ok(worked @ 1..) = u32::try_from(self.worked) else {
             return format!("[{done}/{total}] ");
