@@ -136,8 +136,8 @@ pub(super) fn condition_lines(study: &Study) -> Vec<String> {
     };
     let common = &first.conditions;
     let mut lines = vec![format!(
-        "{} rounds; {} on QEMU {}, {} of {} CPUs, {} MiB; scenario {}, seed {}",
-        study.rounds(),
+        "{}; {} on QEMU {}, {} of {} CPUs, {} MiB; scenario {}, seed {}",
+        rounds(study),
         common.accel,
         common.qemu,
         common.cpus,
@@ -195,6 +195,14 @@ fn left_out(study: &Study) -> String {
     match study.left_out.is_empty() {
         true => String::new(),
         false => format!("Left out:\n{}", lines.collect::<String>()),
+    }
+}
+
+/// In how many rounds all were measured.
+pub(super) fn rounds(study: &Study) -> String {
+    match study.rounds() {
+        1 => "1 round".to_owned(),
+        count => format!("{count} rounds"),
     }
 }
 
