@@ -85,6 +85,13 @@ pub trait RequestQueue {
     /// sees to it that no request is overlooked in between).
     fn next(&mut self) -> Result<Option<Taken<Self::Token>>, BrokenQueue>;
 
+    /// From now on the queue is looked into again and again, or no longer: the
+    /// driver need not kick meanwhile. After the last time it must be looked
+    /// into once more. A front-end that cannot tell its driver does nothing.
+    fn set_polled(&mut self, polled: bool) {
+        let _ = polled;
+    }
+
     /// Hands the data of a taken request to `use_buffers`.
     fn with_buffers<R>(
         &self,

@@ -10,6 +10,7 @@ use clap_complete::Shell;
 use irqstorm_front_end::Serial;
 use irqstorm_vhost_blk::{ConfigChange, Features};
 
+use crate::poll::Poll;
 use crate::size::Size;
 use crate::spin::Spin;
 
@@ -113,6 +114,12 @@ pub(crate) struct Cli {
     /// and one
     #[arg(long, value_name = "auto|off|TIME", default_value = "auto")]
     pub(crate) spin: Spin,
+
+    /// How long the queues are looked into without sleeping after each request:
+    /// a time, as in 50us, or off. A driver need not kick meanwhile, and a CPU
+    /// is taken
+    #[arg(long, value_name = "off|TIME", default_value = "off")]
+    pub(crate) poll: Poll,
 
     /// Listen here for 'irqstorm ctl', the lab and the guest
     #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath)]

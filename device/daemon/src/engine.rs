@@ -6,11 +6,13 @@
 //! is subject to the thread's timer slack (50 us unless the process changes
 //! it), even where epoll_pwait2 takes nanoseconds. The loop sleeps until the
 //! timer fires and pays the wake-up's latency, or sleeps a little less and
-//! spins through the rest of the wait; `spin` says which.
+//! spins through the rest of the wait; `spin` says which. After a request it
+//! may look for the next ones itself instead of sleeping until their kick;
+//! `poll` says for how long.
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
@@ -22,11 +24,11 @@ use irqstorm_core::pump::{Flow, Pump};
 use irqstorm_core::queue::RequestQueue;
 use irqstorm_core::request::QueueId;
 use irqstorm_core::units::Nanos;
-use rustix::fs::OFlags;
 use vmm_sys_util::epoll::{ControlOperation, Epoll, EpollEvent, EventSet};
 use vmm_sys_util::eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EventFd};
 use vmm_sys_util::timerfd::TimerFd;
 
+use crate::poll::Polling;
 use crate::spin::Spinning;
 
 /// What epoll says was ready: a queue's number, or one of these.
@@ -41,6 +43,10 @@ const MESSAGES: usize = 64;
 
 /// Looks at the clock, while spinning, to one at epoll: a microsecond's worth.
 const LOOKS: u32 = 16;
+
+/// Looks at the queues, while polling, to one at epoll: some microseconds'
+/// worth.
+const POLLS: u32 = 128;
 
 /// Timeouts of epoll's, in milliseconds.
 const AT_ONCE: i32 = 0;
@@ -61,6 +67,14 @@ pub(crate) fn mailbox<Q>() -> io::Result<(Inbox<Q>, Mailbox<Q>)> {
     Ok((inbox, Mailbox { messages, bell }))
 }
 
+/// How the loop waits.
+pub(crate) struct Waiting {
+    /// For what is due.
+    pub(crate) spinning: Spinning,
+    /// For requests.
+    pub(crate) polling: Polling,
+}
+
 /// The loop's state.
 struct Engine<Q: RequestQueue> {
     pump: Pump<Q>,
@@ -72,6 +86,7 @@ struct Engine<Q: RequestQueue> {
     armed: Option<Nanos>,
     kicks: HashMap<QueueId, File>,
     spinning: Spinning,
+    polling: Polling,
 }
 
 /// Runs a pump on a thread of its own until it is told to stop. `make` makes
@@ -79,7 +94,7 @@ struct Engine<Q: RequestQueue> {
 /// thread, however it ends.
 pub(crate) fn spawn<Q: RequestQueue + 'static>(
     mailbox: Mailbox<Q>,
-    spinning: Spinning,
+    waiting: Waiting,
     make: impl FnOnce(&Monotonic) -> Pump<Q> + Send + 'static,
     ended: impl Send + 'static,
 ) -> io::Result<JoinHandle<io::Result<()>>>
@@ -90,7 +105,7 @@ where
         let _ended = ended;
         let clock = Monotonic::start();
         let pump = make(&clock);
-        Engine::new(pump, clock, mailbox, spinning)?.run()
+        Engine::new(pump, clock, mailbox, waiting)?.run()
     };
     thread::Builder::new().name("pump".to_owned()).spawn(body)
 }
@@ -100,7 +115,7 @@ impl<Q: RequestQueue> Engine<Q> {
         pump: Pump<Q>,
         clock: Monotonic,
         mailbox: Mailbox<Q>,
-        spinning: Spinning,
+        waiting: Waiting,
     ) -> io::Result<Engine<Q>> {
         let engine = Engine {
             pump,
@@ -110,7 +125,8 @@ impl<Q: RequestQueue> Engine<Q> {
             timer: TimerFd::new()?,
             armed: None,
             kicks: HashMap::new(),
-            spinning,
+            spinning: waiting.spinning,
+            polling: waiting.polling,
         };
         engine.watch(engine.mailbox.bell.as_raw_fd(), INBOX, EventSet::IN)?;
         // Told once of each time that it fires, the loop need not read it.
@@ -149,6 +165,9 @@ impl<Q: RequestQueue> Engine<Q> {
     /// Waits for what is first: a kick, a message, or the next deadline.
     /// Returns how many events there are.
     fn wait(&mut self, events: &mut [EpollEvent]) -> io::Result<usize> {
+        if self.polling.is_on() {
+            return self.poll(events);
+        }
         let Some(deadline) = self.pump.next_deadline() else {
             if self.armed.take().is_some() {
                 self.timer.clear()?;
@@ -193,9 +212,38 @@ impl<Q: RequestQueue> Engine<Q> {
         }
     }
 
+    /// Looks for requests without sleeping, until there are some, something is
+    /// due or said, or none have come for a while.
+    fn poll(&mut self, events: &mut [EpollEvent]) -> io::Result<usize> {
+        for look in 0.. {
+            let took = self.pump.poll(&self.clock);
+            let now = self.clock.now();
+            if took {
+                self.polling.extend(now);
+                return Ok(0);
+            }
+            if self.pump.next_deadline().is_some_and(|due| due <= now) {
+                return Ok(0);
+            }
+            if self.polling.is_over(now) {
+                self.pump.set_polled(false, &self.clock);
+                return Ok(0);
+            }
+            if look % POLLS == POLLS - 1 {
+                break;
+            }
+            std::hint::spin_loop();
+        }
+        self.epoll.wait(AT_ONCE, events)
+    }
+
     fn read_messages(&mut self) -> Flow {
         let flow = self.carry_out_messages();
         self.spinning.attached(self.pump.attached());
+        if self.polling.is_on() {
+            // Queues that have just come are polled with the others.
+            self.pump.set_polled(true, &self.clock);
+        }
         flow
     }
 
@@ -242,10 +290,9 @@ impl<Q: RequestQueue> Engine<Q> {
     }
 
     fn watch_kick(&self, queue: QueueId, kick: &File) -> io::Result<()> {
-        // The front-end holds the other end, and may read it before us.
-        let flags = rustix::fs::fcntl_getfl(kick)?;
-        rustix::fs::fcntl_setfl(kick, flags | OFlags::NONBLOCK)?;
-        self.watch(kick.as_raw_fd(), u64::from(queue.0), EventSet::IN)
+        // Told once of each kick, the loop need not read them.
+        let once = EventSet::IN | EventSet::EDGE_TRIGGERED;
+        self.watch(kick.as_raw_fd(), u64::from(queue.0), once)
     }
 
     fn forget_kick(&mut self, queue: QueueId) {
@@ -261,17 +308,8 @@ impl<Q: RequestQueue> Engine<Q> {
         let Ok(queue) = u16::try_from(queue).map(QueueId) else {
             return;
         };
-        let Some(mut kick) = self.kicks.get(&queue) else {
-            return;
-        };
-        match kick.read(&mut [0; 8]) {
-            Ok(8) => {}
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
-            // No eventfd, or a dead one: it would be ready for ever.
-            other => {
-                tracing::warn!("the kick fd of queue {} is no eventfd: {other:?}", queue.0);
-                self.forget_kick(queue);
-            }
+        if self.polling.begin(self.clock.now()) {
+            self.pump.set_polled(true, &self.clock);
         }
         self.pump.kick(queue, &self.clock);
         // Other queues' requests may take long to execute: what has come due

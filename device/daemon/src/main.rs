@@ -19,6 +19,7 @@ mod engine;
 mod events;
 mod floor;
 mod lines;
+mod poll;
 mod precision;
 mod run;
 mod size;

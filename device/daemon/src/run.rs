@@ -24,8 +24,10 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use crate::args::{Cli, Disk, Transport};
 use crate::events::Sink;
 use crate::lines::{self, Line, LineSink, WriterThread};
+use crate::poll::Polling;
 use crate::size::Size;
 use crate::socket::{self, OwnedSocket};
+use crate::engine::Waiting;
 use crate::spin::Spinning;
 use crate::tap::{self, Tap};
 use crate::{Failure, bad_input, control, engine, floor, precision, went_wrong};
@@ -105,8 +107,11 @@ fn serve<F: FrontEnd>(
         floor,
     };
     let make = move |clock: &Monotonic| Pump::new(config, Box::new(sink), clock);
-    let spinning = Spinning::new(cli.spin, floor);
-    let pump = engine::spawn(mailbox, spinning, make, ends()?).map_err(went_wrong)?;
+    let waiting = Waiting {
+        spinning: Spinning::new(cli.spin, floor),
+        polling: Polling::new(cli.poll),
+    };
+    let pump = engine::spawn(mailbox, waiting, make, ends()?).map_err(went_wrong)?;
     let handle = server.handle();
     let front_thread = serve_front(server, front, ends()?)?;
     precision::log_floor(&floor);

@@ -43,6 +43,8 @@ pub struct VirtioQueue {
     position: Position,
     /// Whether the driver is asked to kick; known only without EVENT_IDX.
     kicks_wanted: bool,
+    /// Whether the device looks for requests by itself.
+    polled: bool,
     broken: Option<BrokenQueue>,
     refusals: Limiter,
     /// Lies left out.
@@ -110,6 +112,7 @@ impl VirtioQueue {
             wires,
             position,
             kicks_wanted: true,
+            polled: false,
             broken: None,
             refusals: Limiter::default(),
             unsaid: Limiter::default(),
@@ -128,7 +131,8 @@ impl VirtioQueue {
         broken
     }
 
-    /// The next chain, or `None` with the driver asked to kick for the next.
+    /// The next chain, or `None` with the driver asked to kick for the next,
+    /// unless the device looks for it by itself.
     fn next_chain<'m>(
         &mut self,
         memory: &'m GuestMemoryMmap,
@@ -140,6 +144,9 @@ impl VirtioQueue {
                     self.ring.disable_notification(memory)?;
                 }
                 return Ok(Some(chain));
+            }
+            if self.polled {
+                return Ok(None);
             }
             self.kicks_wanted = true;
             if !self.ring.enable_notification(memory)? {
@@ -301,6 +308,10 @@ impl RequestQueue for VirtioQueue {
             outlives.ledger().take(chain.head_index());
         }
         Ok(Some(self.read(&memory, chain)))
+    }
+
+    fn set_polled(&mut self, polled: bool) {
+        self.polled = polled;
     }
 
     fn with_buffers<R>(

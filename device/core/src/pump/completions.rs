@@ -129,16 +129,18 @@ impl<Q: RequestQueue> Pump<Q> {
             return;
         };
         let mut turn = self.desk.turn(moment);
+        let was_dirty = lane.is_dirty();
         match lane.complete(request, planned, owe_interrupt, &mut turn) {
-            Ok(()) if lane.is_dirty() => drop(self.dirty.insert(queue)),
+            Ok(()) if lane.is_dirty() && !was_dirty => self.dirty.push(queue),
             Ok(()) => {}
             Err(error) => self.break_queue(queue, &error, moment),
         }
     }
 
-    /// Publishes what was completed, once a queue.
+    /// Publishes what was completed, once a queue, in the order of queues.
     pub(super) fn flush_dirty(&mut self, moment: Moment) {
-        while let Some(queue) = self.dirty.pop_first() {
+        self.dirty.sort_unstable_by(|a, b| b.cmp(a));
+        while let Some(queue) = self.dirty.pop() {
             let Some(lane) = self.lanes.get_mut(usize::from(queue.0)) else {
                 continue;
             };

@@ -2,7 +2,9 @@
 //! One queue under the pump: what it has in flight, and the ring's side of its
 //! completions. What comes of their interrupts is in `interrupts`.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
+
+use rustc_hash::FxBuildHasher;
 
 use crate::counters::Counters;
 use crate::event::What;
@@ -54,7 +56,7 @@ struct Gathered {
 pub(super) struct Lane<Q: RequestQueue> {
     pub(super) id: QueueId,
     pub(super) requests: Option<Q>,
-    in_flight: BTreeMap<RequestId, InFlight<Q::Token>>,
+    in_flight: HashMap<RequestId, InFlight<Q::Token>, FxBuildHasher>,
     pub(super) pending: Pending,
     pub(super) owed: Owed,
     gathered: Gathered,
@@ -76,7 +78,7 @@ impl<Q: RequestQueue> Lane<Q> {
         Lane {
             id,
             requests: None,
-            in_flight: BTreeMap::new(),
+            in_flight: HashMap::default(),
             pending: Pending::default(),
             owed: Owed::default(),
             gathered: Gathered::default(),
@@ -156,8 +158,11 @@ impl<Q: RequestQueue> Lane<Q> {
         Some(in_flight)
     }
 
-    pub(super) fn oldest_in_flight(&self) -> Option<RequestId> {
-        self.in_flight.keys().next().copied()
+    /// The oldest first.
+    pub(super) fn in_flight_by_age(&self) -> Vec<RequestId> {
+        let mut requests: Vec<RequestId> = self.in_flight.keys().copied().collect();
+        requests.sort_unstable();
+        requests
     }
 
     /// Puts a completion that is due with those that wait for each other.

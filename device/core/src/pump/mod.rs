@@ -21,8 +21,6 @@ mod status;
 mod storms;
 mod turn;
 
-use std::collections::BTreeSet;
-
 use serde::Serialize;
 use serde_json::Value;
 
@@ -95,7 +93,7 @@ pub struct Pump<Q: RequestQueue> {
     /// Whether a command has ended the scenario's own holding.
     unheld: bool,
     /// Queues with something to publish at the end of this tick.
-    dirty: BTreeSet<QueueId>,
+    dirty: Vec<QueueId>,
     /// The storms of what is in force.
     storms: Vec<Course>,
     /// The id of the storm set off last.
@@ -141,7 +139,7 @@ impl<Q: RequestQueue> Pump<Q> {
             held: Held::default(),
             holds: Vec::new(),
             unheld: false,
-            dirty: BTreeSet::new(),
+            dirty: Vec::new(),
             storms: Vec::new(),
             last_storm: 0,
             struck: Vec::new(),
@@ -212,6 +210,30 @@ impl<Q: RequestQueue> Pump<Q> {
                 }
             }
             self.tick(clock);
+        }
+    }
+
+    /// Looks into every queue for requests; whether there were any. What has
+    /// come due by it is done by the next tick.
+    pub fn poll(&mut self, clock: &dyn Clock) -> bool {
+        let (before, moment) = (self.last_request, Moment::of(clock));
+        for index in 0..self.lanes.len() {
+            let lane = &self.lanes[index];
+            let (id, attached) = (lane.id, lane.is_attached());
+            if attached && self.take_one(id, moment) {
+                self.kick(id, clock);
+            }
+        }
+        self.last_request != before
+    }
+
+    /// From now on [`Pump::poll`] is called all the time, and drivers need not
+    /// kick; or no longer, and they are to.
+    pub fn set_polled(&mut self, polled: bool, clock: &dyn Clock) {
+        let queues = self.lanes.iter_mut().filter_map(Lane::requests);
+        queues.for_each(|queue| queue.set_polled(polled));
+        if !polled {
+            self.poll(clock);
         }
     }
 

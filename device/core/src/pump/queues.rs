@@ -27,10 +27,14 @@ impl<Q: RequestQueue> Pump<Q> {
 
     /// Completes everything in flight on a queue and lets go of its rings.
     pub(super) fn detach(&mut self, queue: QueueId, moment: Moment) -> u64 {
+        let in_flight = self.lane(queue).map(|lane| lane.in_flight_by_age());
         let mut drained = 0;
-        while let Some(request) = self.lane(queue).and_then(|lane| lane.oldest_in_flight()) {
-            self.complete(queue, request, moment.now, false, moment);
-            drained += 1;
+        for request in in_flight.unwrap_or_default() {
+            // A queue that breaks on the way has given up the others.
+            if self.lane(queue).is_some_and(|lane| lane.get(request).is_some()) {
+                self.complete(queue, request, moment.now, false, moment);
+                drained += 1;
+            }
         }
         self.flush_dirty(moment);
         let Some(lane) = self.lanes.get_mut(usize::from(queue.0)) else {
@@ -67,7 +71,7 @@ impl<Q: RequestQueue> Pump<Q> {
             lane.abandon();
         }
         self.held.forget(queue);
-        self.dirty.remove(&queue);
+        self.dirty.retain(|&dirty| dirty != queue);
         let reason = error.0.clone();
         let what = What::QueueBroken { queue, reason };
         self.desk.turn(moment).record(what);

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+//! A vhost-user client that keeps so many requests of 4 KiB in flight, in the
+//! same way whoever serves it.
+
+use std::os::fd::AsRawFd;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, anyhow, ensure};
+use hdrhistogram::Histogram;
+use rustix::event::{PollFd, PollFlags, Timespec};
+use virtio_driver::{
+    EventFd, QueueNotifier, VhostUser, VirtioBlkConfig, VirtioBlkFeatureFlags, VirtioBlkQueue,
+    VirtioBlkReqBuf, VirtioBlkTransport, VirtioFeatureFlags,
+};
+
+use crate::memory::Memory;
+
+/// Bytes of a request.
+pub(crate) const BLOCK: usize = 4096;
+
+/// Bytes of the disk that requests go to.
+pub(crate) const SPAN: u64 = 64 << 20;
+
+/// Entries of a ring: three for each of 128 requests fit.
+const RING: u16 = 512;
+
+/// Requests in flight at most, over all queues.
+const MOST: usize = 4 * 128;
+
+const FEATURES: u64 = VirtioFeatureFlags::VERSION_1.bits()
+    | VirtioFeatureFlags::RING_EVENT_IDX.bits()
+    | VirtioBlkFeatureFlags::MQ.bits()
+    | VirtioBlkFeatureFlags::FLUSH.bits();
+
+/// What is asked of the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Load {
+    pub(crate) writes: bool,
+    pub(crate) queues: usize,
+    /// Requests in flight in each queue.
+    pub(crate) depth: usize,
+    /// Whether the client looks for completions all the time, instead of
+    /// waiting for an interrupt.
+    pub(crate) polls: bool,
+}
+
+/// What came of it.
+pub(crate) struct Measured {
+    pub(crate) requests: u64,
+    pub(crate) time: Duration,
+    /// From submission to completion as the client sees it, in nanoseconds.
+    pub(crate) latency: Histogram<u64>,
+}
+
+pub(crate) struct Driver {
+    // Before the transport, which has the memory of their rings.
+    queues: Vec<VirtioBlkQueue<'static, usize>>,
+    calls: Vec<Arc<EventFd>>,
+    kicks: Vec<Box<dyn QueueNotifier>>,
+    _transport: Box<VirtioBlkTransport>,
+    memory: Memory,
+    begun: Vec<Instant>,
+    next: u64,
+}
+
+impl Driver {
+    pub(crate) fn connect(path: &Path, queues: usize) -> anyhow::Result<Driver> {
+        let path = path.to_str().context("name the socket in UTF-8")?;
+        let transport = VhostUser::<VirtioBlkConfig, VirtioBlkReqBuf>::new(path, FEATURES)?;
+        let mut transport: Box<VirtioBlkTransport> = Box::new(transport);
+        let memory = Memory::new(BLOCK * MOST)?;
+        transport.map_mem_region(memory.address(), memory.len(), memory.fd(), 0)?;
+        let rings = VirtioBlkQueue::setup_queues(transport.as_mut(), queues, RING)?;
+        Ok(Driver {
+            queues: rings,
+            calls: (0..queues)
+                .map(|q| transport.get_completion_fd(q))
+                .collect(),
+            kicks: (0..queues)
+                .map(|q| transport.get_submission_notifier(q))
+                .collect(),
+            _transport: transport,
+            memory,
+            begun: vec![Instant::now(); MOST],
+            next: 0,
+        })
+    }
+
+    /// Keeps a load up for so long, and then waits for what is in flight.
+    pub(crate) fn run(&mut self, load: Load, time: Duration) -> anyhow::Result<Measured> {
+        ensure!(load.queues <= self.queues.len(), "too many queues");
+        let mut latency = Histogram::new_with_bounds(1, 10_000_000_000, 3)?;
+        let start = Instant::now();
+        for queue in 0..load.queues {
+            self.queues[queue].set_used_notif_enabled(!load.polls);
+            for slot in 0..load.depth {
+                self.submit(queue, queue * load.depth + slot, load.writes)?;
+            }
+            self.kick(queue)?;
+        }
+        let mut in_flight = load.queues * load.depth;
+        let (mut requests, mut ended) = (0, None);
+        while in_flight > 0 {
+            let mut idle = true;
+            for queue in 0..load.queues {
+                let done: Vec<_> = self.queues[queue].completions().collect();
+                if done.is_empty() {
+                    continue;
+                }
+                idle = false;
+                let now = Instant::now();
+                if ended.is_none() && now - start >= time {
+                    ended = Some(now - start);
+                }
+                for done in done {
+                    ensure!(done.ret == 0, "a request failed: {}", done.ret);
+                    if ended.is_some() {
+                        in_flight -= 1;
+                        continue;
+                    }
+                    let took = (now - self.begun[done.context]).as_nanos();
+                    latency.saturating_record(u64::try_from(took).unwrap_or(u64::MAX));
+                    requests += 1;
+                    self.submit(queue, done.context, load.writes)?;
+                }
+                self.kick(queue)?;
+            }
+            if idle && !load.polls {
+                self.wait(load.queues)?;
+            }
+        }
+        Ok(Measured {
+            requests,
+            time: ended.unwrap_or(time),
+            latency,
+        })
+    }
+
+    /// Places go up by a prime number of blocks: neither the same nor in a
+    /// row.
+    fn submit(&mut self, queue: usize, tag: usize, write: bool) -> anyhow::Result<()> {
+        self.next += 1;
+        let offset = self.next * 7919 % (SPAN / BLOCK as u64) * BLOCK as u64;
+        let buffer = self.memory.at(tag * BLOCK);
+        self.begun[tag] = Instant::now();
+        let ring = &mut self.queues[queue];
+        // SAFETY: the buffer is mapped as long as this driver, and its part of
+        // the memory is no other request's.
+        unsafe {
+            match write {
+                true => ring.write_raw(offset, buffer, BLOCK, tag)?,
+                false => ring.read_raw(offset, buffer, BLOCK, tag)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn kick(&mut self, queue: usize) -> anyhow::Result<()> {
+        if self.queues[queue].avail_notif_needed() {
+            self.kicks[queue].notify()?;
+        }
+        Ok(())
+    }
+
+    /// Waits for an interrupt, as long as nothing has come meanwhile.
+    fn wait(&mut self, queues: usize) -> anyhow::Result<()> {
+        let mut queues_in_use = self.queues[..queues].iter_mut();
+        if queues_in_use.any(|queue| queue.completions().has_next()) {
+            return Ok(());
+        }
+        let calls = &self.calls[..queues];
+        let mut fds: Vec<PollFd> = calls
+            .iter()
+            .map(|call| PollFd::new(call.as_ref(), PollFlags::IN))
+            .collect();
+        let patience = Timespec {
+            tv_sec: 10,
+            tv_nsec: 0,
+        };
+        if rustix::event::poll(&mut fds, Some(&patience))? == 0 {
+            return Err(anyhow!("wait for an interrupt: none came in 10 s"));
+        }
+        for (call, fd) in calls.iter().zip(&fds) {
+            if !fd.revents().is_empty() {
+                rustix::io::read(fd_of(call), &mut [0; 8])?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn fd_of(call: &Arc<EventFd>) -> std::os::fd::BorrowedFd<'_> {
+    // SAFETY: the fd is open as long as the value that it is borrowed from.
+    unsafe { std::os::fd::BorrowedFd::borrow_raw(call.as_raw_fd()) }
+}

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+//! The least that this machine needs for what every request needs: to write an
+//! eventfd, and to wake who waits for it.
+
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use rustix::event::{EventfdFlags, eventfd};
+use serde::Serialize;
+
+/// In nanoseconds and per second.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct Floor {
+    /// Eventfd writes in a loop, a second.
+    pub(crate) writes: f64,
+    /// There and back between two threads that sleep: what a request takes
+    /// whose device needs no time at all.
+    pub(crate) round_trip: f64,
+}
+
+pub(crate) fn measure(time: Duration) -> anyhow::Result<Floor> {
+    Ok(Floor {
+        writes: writes(time)?,
+        round_trip: round_trip(time)?,
+    })
+}
+
+fn writes(time: Duration) -> anyhow::Result<f64> {
+    let fd = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+    let (begun, mut count) = (Instant::now(), 0.0);
+    while begun.elapsed() < time {
+        for _ in 0..256 {
+            rustix::io::write(&fd, &1u64.to_ne_bytes())?;
+        }
+        count += 256.0;
+    }
+    Ok(count / begun.elapsed().as_secs_f64())
+}
+
+fn round_trip(time: Duration) -> anyhow::Result<f64> {
+    let there = eventfd(0, EventfdFlags::CLOEXEC)?;
+    let back = eventfd(0, EventfdFlags::CLOEXEC)?;
+    std::thread::scope(|scope| {
+        scope.spawn(|| while take(&there).is_ok_and(|last| !last) && give(&back, 1).is_ok() {});
+        let (begun, mut count) = (Instant::now(), 0.0);
+        while begun.elapsed() < time {
+            give(&there, 1)?;
+            take(&back)?;
+            count += 1.0;
+        }
+        let each = begun.elapsed().as_nanos() as f64 / count;
+        give(&there, LAST)?;
+        Ok(each)
+    })
+}
+
+/// Tells the other thread to end.
+const LAST: u64 = 1 << 32;
+
+fn give(fd: &OwnedFd, count: u64) -> rustix::io::Result<()> {
+    rustix::io::write(fd, &count.to_ne_bytes()).map(drop)
+}
+
+/// Waits; whether it was the last.
+fn take(fd: &OwnedFd) -> rustix::io::Result<bool> {
+    let mut count = [0; 8];
+    rustix::io::read(fd, &mut count)?;
+    Ok(u64::from_ne_bytes(count) >= LAST)
+}

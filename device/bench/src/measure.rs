@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+//! The cells of the table, measured one after the other, the two sides of each
+//! by turns.
+
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::driver::{Driver, Load};
+use crate::subject::{Store, Subject, Who};
+
+/// Before the first measurement of each: caches are warm, and memory is there.
+const WARM_UP: Duration = Duration::from_millis(100);
+
+/// How to measure.
+pub(crate) struct Plan {
+    pub(crate) device: PathBuf,
+    pub(crate) rounds: u32,
+    pub(crate) time: Duration,
+}
+
+/// What to measure.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cell {
+    store: Store,
+    load: Load,
+}
+
+/// One side of a cell.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct Side {
+    /// Requests a second.
+    pub(crate) iops: f64,
+    /// Latency at its median and 99th percentile, in microseconds.
+    pub(crate) p50_us: f64,
+    pub(crate) p99_us: f64,
+    /// Processor time of the program for each request, in microseconds.
+    pub(crate) cpu_us: f64,
+}
+
+/// A cell's figures.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Row {
+    pub(crate) store: &'static str,
+    pub(crate) operation: &'static str,
+    pub(crate) waits: &'static str,
+    pub(crate) queues: usize,
+    pub(crate) depth: usize,
+    pub(crate) device: Side,
+    pub(crate) peer: Side,
+    /// Device to peer: the middle one of the rounds'.
+    pub(crate) iops_ratio: f64,
+    pub(crate) p50_ratio: f64,
+    pub(crate) cpu_ratio: f64,
+}
+
+/// Every combination, in the order of the table.
+pub(crate) fn cells(stores: &[Store], queues: &[u8], depths: &[u8]) -> Vec<Cell> {
+    let mut cells = Vec::new();
+    for &store in stores {
+        for polls in [false, true] {
+            for writes in [false, true] {
+                for &queues in queues {
+                    for &depth in depths {
+                        let load = Load {
+                            writes,
+                            polls,
+                            queues: usize::from(queues),
+                            depth: usize::from(depth),
+                        };
+                        cells.push(Cell { store, load });
+                    }
+                }
+            }
+        }
+    }
+    cells
+}
+
+/// Both sides of what is measured, in the same state.
+struct Pair {
+    of: (Store, bool),
+    device: (Subject, Driver),
+    peer: (Subject, Driver),
+}
+
+impl Pair {
+    fn start(plan: &Plan, store: Store, polls: bool) -> anyhow::Result<Pair> {
+        let side = |who| -> anyhow::Result<(Subject, Driver)> {
+            let subject = Subject::start(who, store, &plan.device)?;
+            let driver = Driver::connect(&subject.socket, 4)?;
+            Ok((subject, driver))
+        };
+        let (device, peer) = match polls {
+            true => (Who::DevicePolling, Who::PeerPolling),
+            false => (Who::Device, Who::Peer),
+        };
+        Ok(Pair {
+            of: (store, polls),
+            device: side(device)?,
+            peer: side(peer)?,
+        })
+    }
+}
+
+pub(crate) fn run(plan: &Plan, cells: &[Cell]) -> anyhow::Result<Vec<Row>> {
+    let mut pair: Option<Pair> = None;
+    let mut rows = Vec::new();
+    for (number, cell) in cells.iter().enumerate() {
+        show_progress(number, cells.len());
+        let of = (cell.store, cell.load.polls);
+        let both = match pair.take_if(|pair| pair.of == of) {
+            Some(both) => both,
+            None => {
+                // The one before is gone first: it may poll.
+                pair = None;
+                Pair::start(plan, of.0, of.1)?
+            }
+        };
+        let both = pair.insert(both);
+        rows.push(measure(plan, cell, both)?);
+    }
+    clear_progress();
+    Ok(rows)
+}
+
+fn measure(plan: &Plan, cell: &Cell, both: &mut Pair) -> anyhow::Result<Row> {
+    for (_, driver) in [&mut both.device, &mut both.peer] {
+        driver.run(cell.load, WARM_UP)?;
+    }
+    let mut rounds = Vec::new();
+    for _ in 0..plan.rounds {
+        let device = side(&mut both.device, cell.load, plan.time)?;
+        let peer = side(&mut both.peer, cell.load, plan.time)?;
+        rounds.push((device, peer));
+    }
+    let ratio = |of: fn(&Side) -> f64| middle(rounds.iter().map(|(d, p)| of(d) / of(p)).collect());
+    let (iops_ratio, p50_ratio) = (ratio(|side| side.iops), ratio(|side| side.p50_us));
+    let cpu_ratio = ratio(|side| side.cpu_us);
+    rounds.sort_by(|(a, _), (b, _)| a.iops.total_cmp(&b.iops));
+    let device = rounds[rounds.len() / 2].0;
+    rounds.sort_by(|(_, a), (_, b)| a.iops.total_cmp(&b.iops));
+    let peer = rounds[rounds.len() / 2].1;
+    Ok(Row {
+        store: cell.store.name(),
+        operation: if cell.load.writes { "write" } else { "read" },
+        waits: if cell.load.polls { "polling" } else { "asleep" },
+        queues: cell.load.queues,
+        depth: cell.load.depth,
+        device,
+        peer,
+        iops_ratio,
+        p50_ratio,
+        cpu_ratio,
+    })
+}
+
+fn side(of: &mut (Subject, Driver), load: Load, time: Duration) -> anyhow::Result<Side> {
+    let (subject, driver) = of;
+    let before = subject.cpu()?;
+    let measured = driver.run(load, time)?;
+    let cpu = subject.cpu()?.saturating_sub(before);
+    let requests = measured.requests.max(1) as f64;
+    let micros = |quantile| measured.latency.value_at_quantile(quantile) as f64 / 1e3;
+    Ok(Side {
+        iops: requests / measured.time.as_secs_f64(),
+        p50_us: micros(0.5),
+        p99_us: micros(0.99),
+        cpu_us: cpu.as_secs_f64() * 1e6 / requests,
+    })
+}
+
+/// The middle one; the lower of two.
+fn middle(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values
+        .get((values.len().max(1) - 1) / 2)
+        .copied()
+        .unwrap_or(f64::NAN)
+}
+
+fn show_progress(done: usize, all: usize) {
+    let mut err = std::io::stderr();
+    if err.is_terminal() {
+        let _ = write!(err, "\r{done} of {all} cells");
+    }
+}
+
+fn clear_progress() {
+    let mut err = std::io::stderr();
+    if err.is_terminal() {
+        let _ = write!(err, "\r\x1b[K");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::middle;
+
+    #[test]
+    fn the_middle_is_the_middle() {
+        assert_eq!(middle(vec![3.0, 1.0, 2.0]), 2.0);
+        assert_eq!(middle(vec![4.0, 1.0]), 1.0);
+        assert!(middle(Vec::new()).is_nan());
+    }
+}

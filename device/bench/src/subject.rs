@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+//! The programs that are measured, each as a process of its own: the device,
+//! and qemu-storage-daemon's vhost-user-blk export.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+
+use crate::driver::SPAN;
+
+/// The peer.
+pub(crate) const PEER: &str = "qemu-storage-daemon";
+
+/// Queues that each offers.
+const QUEUES: usize = 4;
+
+/// How long a program may take to listen.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Who serves the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Who {
+    /// irqstorm-device, asleep when there is nothing to do.
+    Device,
+    /// The same, looking for requests for a while before it sleeps.
+    DevicePolling,
+    /// The peer, in its main loop.
+    Peer,
+    /// The peer with a thread for the export that polls before it sleeps.
+    PeerPolling,
+}
+
+/// Where the disk's data is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Store {
+    /// Nowhere.
+    Null,
+    /// In memory: the device's own, and a file in /dev/shm for the peer, which
+    /// has nothing nearer to it.
+    Memory,
+    /// In a file in /dev/shm, for both.
+    File,
+}
+
+impl Store {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Store::Null => "null",
+            Store::Memory => "memory",
+            Store::File => "file",
+        }
+    }
+}
+
+/// One that serves.
+pub(crate) struct Subject {
+    child: Child,
+    pub(crate) socket: PathBuf,
+    /// In which its files are, until it is gone.
+    _folder: tempfile::TempDir,
+}
+
+impl Subject {
+    pub(crate) fn start(who: Who, store: Store, device: &Path) -> anyhow::Result<Subject> {
+        // In memory, as the files of the disks are to be.
+        let folder = tempfile::tempdir_in("/dev/shm")?;
+        let file = folder.path().join("disk");
+        if store != Store::Null {
+            fs::write(&file, vec![0; usize::try_from(SPAN)?])?;
+        }
+        let socket = folder.path().join("socket");
+        let log = fs::File::create(folder.path().join("log"))?;
+        let mut command = match who {
+            Who::Device => serve(device, store, &file, &socket, &[]),
+            Who::DevicePolling => serve(device, store, &file, &socket, &["--poll", "100us"]),
+            Who::Peer => peer(store, &file, &socket, &[], ""),
+            Who::PeerPolling => peer(
+                store,
+                &file,
+                &socket,
+                &["--object", "iothread,id=thread,poll-max-ns=100000"],
+                ",iothread=thread",
+            ),
+        };
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log);
+        let program = command.get_program().to_owned();
+        let child = command
+            .spawn()
+            .with_context(|| format!("start {}", program.display()))?;
+        let mut subject = Subject {
+            child,
+            socket,
+            _folder: folder,
+        };
+        subject.wait_until_it_listens()?;
+        Ok(subject)
+    }
+
+    /// A connection that is closed at once hurts neither.
+    fn wait_until_it_listens(&mut self) -> anyhow::Result<()> {
+        let begun = Instant::now();
+        loop {
+            match UnixStream::connect(&self.socket) {
+                Ok(_) => return Ok(()),
+                Err(e)
+                    if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => {}
+                Err(e) => return Err(e.into()),
+            }
+            if let Some(status) = self.child.try_wait()? {
+                let log = self.socket.with_file_name("log");
+                bail!("it ended ({status}): {}", fs::read_to_string(log)?);
+            }
+            if begun.elapsed() > PATIENCE {
+                bail!("it does not listen");
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// The time that its threads have been on a CPU.
+    pub(crate) fn cpu(&self) -> anyhow::Result<Duration> {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.child.id()))?;
+        let mut sum = 0;
+        for task in tasks {
+            // One that has ended meanwhile has its time in no file any more.
+            let Ok(text) = fs::read_to_string(task?.path().join("schedstat")) else {
+                continue;
+            };
+            let time = text.split_ascii_whitespace().next().unwrap_or("0");
+            sum += time.parse::<u64>()?;
+        }
+        Ok(Duration::from_nanos(sum))
+    }
+}
+
+impl Drop for Subject {
+    fn drop(&mut self) {
+        // Ended already, or it ends now.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn serve(device: &Path, store: Store, file: &Path, socket: &Path, more: &[&str]) -> Command {
+    let mut command = Command::new(device);
+    command.arg("--socket-path").arg(socket);
+    command.args(["--num-queues", &QUEUES.to_string()]);
+    let size = SPAN.to_string();
+    match store {
+        Store::Null => command.args(["--null", &size]),
+        Store::Memory => command.args(["--ram", &size]),
+        Store::File => command.arg("--blk-file").arg(file),
+    };
+    command.args(more);
+    command
+}
+
+fn peer(store: Store, file: &Path, socket: &Path, more: &[&str], export: &str) -> Command {
+    let mut command = Command::new(PEER);
+    let node = match store {
+        Store::Null => format!("driver=null-co,node-name=disk,size={SPAN},read-zeroes=on"),
+        Store::Memory | Store::File => format!(
+            "driver=file,node-name=disk,filename={},cache.no-flush=off",
+            file.display()
+        ),
+    };
+    command.args(more);
+    command.args(["--blockdev", &node, "--export"]);
+    command.arg(format!(
+        "type=vhost-user-blk,id=export,node-name=disk,writable=on,num-queues={QUEUES},\
+         addr.type=unix,addr.path={}{export}",
+        socket.display()
+    ));
+    command
+}
