@@ -11,6 +11,7 @@ use irqstorm_front_end::Serial;
 use irqstorm_vhost_blk::{ConfigChange, Features};
 
 use crate::poll::Poll;
+use crate::sandbox::Sandbox;
 use crate::size::Size;
 use crate::spin::Spin;
 
@@ -120,6 +121,11 @@ pub(crate) struct Cli {
     /// is taken
     #[arg(long, value_name = "off|TIME", default_value = "off")]
     pub(crate) poll: Poll,
+
+    /// What becomes of a thread that asks the kernel for something that it does
+    /// not need (seccomp)
+    #[arg(long, value_name = "off|log|enforce", default_value = "off")]
+    pub(crate) sandbox: Sandbox,
 
     /// Listen here for 'irqstorm ctl', the lab and the guest
     #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath)]

@@ -90,12 +90,13 @@ struct Engine<Q: RequestQueue> {
 }
 
 /// Runs a pump on a thread of its own until it is told to stop. `make` makes
-/// it there, since queues stay on one thread. `ended` is dropped with the
-/// thread, however it ends.
+/// it there, since queues stay on one thread, and `ready` is called when
+/// everything is open. `ended` is dropped with the thread, however it ends.
 pub(crate) fn spawn<Q: RequestQueue + 'static>(
     mailbox: Mailbox<Q>,
     waiting: Waiting,
     make: impl FnOnce(&Monotonic) -> Pump<Q> + Send + 'static,
+    ready: impl FnOnce() -> io::Result<()> + Send + 'static,
     ended: impl Send + 'static,
 ) -> io::Result<JoinHandle<io::Result<()>>>
 where
@@ -105,7 +106,9 @@ where
         let _ended = ended;
         let clock = Monotonic::start();
         let pump = make(&clock);
-        Engine::new(pump, clock, mailbox, waiting)?.run()
+        let mut engine = Engine::new(pump, clock, mailbox, waiting)?;
+        ready()?;
+        engine.run()
     };
     thread::Builder::new().name("pump".to_owned()).spawn(body)
 }

@@ -106,8 +106,11 @@ pub(crate) struct WriterThread {
 
 /// Opens a file for lines and starts its writer, which ends with the sink. A
 /// file of earlier lines is replaced, one of anything else refused. A pipe or a
-/// terminal is written to as it is.
-pub(crate) fn to_file<T: Line>(path: &Path) -> Result<(LineSink<T>, WriterThread), LinesError> {
+/// terminal is written to as it is. `ready` is called on the writer's thread.
+pub(crate) fn to_file<T: Line>(
+    path: &Path,
+    ready: impl FnOnce() -> io::Result<()> + Send + 'static,
+) -> Result<(LineSink<T>, WriterThread), LinesError> {
     let file = open::<T>(path)?;
     let (sender, receiver) = mpsc::sync_channel(CAPACITY);
     let (end, ended) = mpsc::channel();
@@ -120,7 +123,10 @@ pub(crate) fn to_file<T: Line>(path: &Path) -> Result<(LineSink<T>, WriterThread
         broken: false,
     };
     let body = move || {
-        writer.run(&receiver);
+        match ready() {
+            Ok(()) => writer.run(&receiver),
+            Err(e) => tracing::error!("failed to write {}: {e}", T::NAME),
+        }
         drop(end);
     };
     thread::Builder::new()
@@ -409,7 +415,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("events");
         for _ in 0..2 {
-            let (mut sink, writer) = to_file(&path).unwrap();
+            let (mut sink, writer) = to_file(&path, || Ok(())).unwrap();
             sink.send(event(7));
             drop(sink);
             writer.finish();
@@ -417,7 +423,7 @@ mod tests {
             assert_eq!(serde_json::from_str::<Event>(&text).unwrap(), event(7));
         }
         std::fs::write(&path, "precious").unwrap();
-        let refused = to_file::<Event>(&path);
+        let refused = to_file::<Event>(&path, || Ok(()));
         assert!(matches!(refused, Err(LinesError::Precious { .. })));
         assert_eq!(std::fs::read(&path).unwrap(), b"precious");
     }
@@ -426,11 +432,11 @@ mod tests {
     fn a_file_has_one_writer() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("events");
-        let (sink, writer) = to_file::<Event>(&path).unwrap();
-        let refused = to_file::<Event>(&path);
+        let (sink, writer) = to_file::<Event>(&path, || Ok(())).unwrap();
+        let refused = to_file::<Event>(&path, || Ok(()));
         assert!(matches!(refused, Err(LinesError::InUse { .. })));
         drop(sink);
         writer.finish();
-        to_file::<Event>(&path).unwrap();
+        to_file::<Event>(&path, || Ok(())).unwrap();
     }
 }

@@ -22,6 +22,7 @@ mod lines;
 mod poll;
 mod precision;
 mod run;
+mod sandbox;
 mod size;
 mod socket;
 mod spin;

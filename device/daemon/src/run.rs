@@ -22,12 +22,13 @@ use irqstorm_vhost_blk::ConfigChange;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::args::{Cli, Disk, Transport};
+use crate::engine::Waiting;
 use crate::events::Sink;
 use crate::lines::{self, Line, LineSink, WriterThread};
 use crate::poll::Polling;
+use crate::sandbox::{Sandbox, Thread};
 use crate::size::Size;
 use crate::socket::{self, OwnedSocket};
-use crate::engine::Waiting;
 use crate::spin::Spinning;
 use crate::tap::{self, Tap};
 use crate::{Failure, bad_input, control, engine, floor, precision, went_wrong};
@@ -78,7 +79,7 @@ fn serve<F: FrontEnd>(
     let front = open_front(cli)?;
     let (control_listener, _control_socket) = match &cli.control {
         Some(path) => {
-            let (listener, socket) = socket::listen(path).map_err(bad_input)?;
+            let (listener, socket) = socket::listen_privately(path).map_err(bad_input)?;
             (Some(listener), Some(socket))
         }
         None => (None, None),
@@ -111,10 +112,13 @@ fn serve<F: FrontEnd>(
         spinning: Spinning::new(cli.spin, floor),
         polling: Polling::new(cli.poll),
     };
-    let pump = engine::spawn(mailbox, waiting, make, ends()?).map_err(went_wrong)?;
+    let sandbox = cli.sandbox;
+    let confined = move || sandbox.enter(Thread::Pump).map_err(io::Error::other);
+    let pump = engine::spawn(mailbox, waiting, make, confined, ends()?).map_err(went_wrong)?;
     let handle = server.handle();
-    let front_thread = serve_front(server, front, ends()?)?;
+    let front_thread = serve_front(server, front, sandbox, ends()?)?;
     precision::log_floor(&floor);
+    sandbox.enter(Thread::Control).map_err(went_wrong)?;
     say_ready(cli, seed);
     let served = control::serve(control_listener, inbox.clone(), tapped, stop_read);
     precision::log(&inbox);
@@ -255,8 +259,8 @@ fn read_recording(path: &Path) -> Result<(Replay, File), Failure> {
 
 fn open_sink(cli: &Cli, tap: Tap) -> Result<(Sink, Vec<WriterThread>), Failure> {
     let mut writers = Vec::new();
-    let events = open_lines(cli.events.as_deref(), &mut writers)?;
-    let decisions = open_lines(cli.record.as_deref(), &mut writers)?;
+    let events = open_lines(cli, cli.events.as_deref(), &mut writers)?;
+    let decisions = open_lines(cli, cli.record.as_deref(), &mut writers)?;
     let sink = Sink {
         events,
         decisions,
@@ -266,13 +270,16 @@ fn open_sink(cli: &Cli, tap: Tap) -> Result<(Sink, Vec<WriterThread>), Failure> 
 }
 
 fn open_lines<T: Line>(
+    cli: &Cli,
     path: Option<&Path>,
     writers: &mut Vec<WriterThread>,
 ) -> Result<Option<LineSink<T>>, Failure> {
     let Some(path) = path else {
         return Ok(None);
     };
-    let (sink, writer) = lines::to_file(path).map_err(bad_input)?;
+    let sandbox = cli.sandbox;
+    let confined = move || sandbox.enter(Thread::Writer).map_err(io::Error::other);
+    let (sink, writer) = lines::to_file(path, confined).map_err(bad_input)?;
     writers.push(writer);
     Ok(Some(sink))
 }
@@ -280,12 +287,14 @@ fn open_lines<T: Line>(
 fn serve_front<F: FrontEnd>(
     server: F,
     front: Front,
+    sandbox: Sandbox,
     ended: EndsWith,
 ) -> Result<JoinHandle<Result<(), Failure>>, Failure> {
     let body = move || {
         // With the connection of --fd the device ends; and without its
         // listener it is of no use to anyone.
         let _ended = ended;
+        sandbox.enter(Thread::FrontEnd).map_err(went_wrong)?;
         let served = match front {
             Front::Listener(listener, _socket) => server.serve_listener(listener),
             Front::Stream(stream) => server.serve_stream(stream),

@@ -3,7 +3,7 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -39,6 +39,17 @@ pub(crate) struct OwnedSocket {
     path: PathBuf,
     /// Device and inode of the file that is ours.
     identity: (u64, u64),
+}
+
+/// The same, on a socket that is its user's alone.
+pub(crate) fn listen_privately(path: &Path) -> Result<(UnixListener, OwnedSocket), SocketError> {
+    let listening = listen(path)?;
+    let mode = fs::Permissions::from_mode(0o600);
+    fs::set_permissions(path, mode).map_err(|source| SocketError::Io {
+        path: path.to_owned(),
+        source,
+    })?;
+    Ok(listening)
 }
 
 /// Listens on a path. A socket that a dead process has left is replaced.
@@ -135,6 +146,15 @@ mod tests {
         assert!(path.exists());
         drop(socket);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_private_socket_is_its_users_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s");
+        let _socket = listen_privately(&path).unwrap();
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
     }
 
     #[test]

@@ -289,6 +289,8 @@ pub enum Code {
     TimedOut,
     /// There is no room for one more of these.
     Busy,
+    /// This client may not steer the device.
+    Forbidden,
     /// The device is on its way out.
     Stopping,
 }

@@ -10,6 +10,7 @@
 //! answers, as far as they fit. The protocol is written down in PROTOCOL.md.
 
 mod client;
+mod peer;
 mod subscriptions;
 
 use std::collections::HashMap;
@@ -31,6 +32,7 @@ use crate::tap::Tapped;
 
 /// Clients at once: a lab, a guest, and people.
 const MAX_CLIENTS: usize = 64;
+const TOO_MANY: &str = "there are 64 clients already; close one, or try again";
 
 /// Answers handed out before anything else has its turn.
 const ANSWERS_AT_ONCE: usize = 64;
@@ -124,8 +126,12 @@ impl<Q: 'static> Plane<Q> {
     /// Takes every client that waits.
     fn accept(&mut self, ops: &mut EventOps) {
         while let Some(stream) = self.accept_one() {
+            if let Err(stranger) = peer::check(&stream) {
+                turn_away(stream, Code::Forbidden, &stranger.to_string());
+                continue;
+            }
             if self.clients.len() >= MAX_CLIENTS {
-                turn_away(stream);
+                turn_away(stream, Code::Busy, TOO_MANY);
                 continue;
             }
             let id = self.next_client;
@@ -259,12 +265,11 @@ fn send<Q: 'static>(
     }
 }
 
-/// Tells a client too many why it is one. A connection that is new has room for
+/// Tells a client why it is not served. A connection that is new has room for
 /// a line.
-fn turn_away(mut stream: UnixStream) {
-    tracing::warn!("refused a control client: there are {MAX_CLIENTS} already");
-    let text = format!("there are {MAX_CLIENTS} clients already; close one, or try again");
-    let reply = Reply::new(0, Err(Refusal::new(Code::Busy, text)));
+fn turn_away(mut stream: UnixStream, code: Code, why: &str) {
+    tracing::warn!("refused a control client: {why}");
+    let reply = Reply::new(0, Err(Refusal::new(code, why)));
     if let Ok(line) = serde_json::to_string(&reply)
         && stream.set_nonblocking(true).is_ok()
     {

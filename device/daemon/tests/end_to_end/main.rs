@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod bad_input;
+mod confined;
 mod control;
 mod cost;
 mod decisions;
@@ -20,6 +21,7 @@ mod lifecycle;
 mod nvme;
 mod order;
 mod phases;
+mod polling;
 mod precision;
 mod protocol;
 mod subscriptions;

@@ -152,6 +152,30 @@ impl Daemon {
         held
     }
 
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Its threads, by number, with what /proc says of each.
+    pub(crate) fn threads(&self) -> Vec<(String, String)> {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.id())).unwrap();
+        let thread = |task: std::io::Result<fs::DirEntry>| {
+            let task = task.unwrap();
+            // One that has ended meanwhile is none.
+            let status = fs::read_to_string(task.path().join("status")).ok()?;
+            Some((task.file_name().display().to_string(), status))
+        };
+        tasks.filter_map(thread).collect()
+    }
+
+    /// Memory that is its own, in KiB: what it shares with others is theirs.
+    pub(crate) fn memory(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("RssAnon:"));
+        let value = line.and_then(|line| line.split_ascii_whitespace().nth(1));
+        value.unwrap().parse().unwrap()
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         let pid = Pid::from_child(&self.child);
         rustix::process::kill_process(pid, signal).unwrap();
