@@ -5,6 +5,7 @@
 
 mod config_vector;
 mod inflight;
+mod stream;
 mod support;
 
 use std::io::{Read, Write};

@@ -183,8 +183,6 @@ fn every_patch_of_the_project_is_one_that_can_be_posted() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
-
     #[test]
     fn damage_neither_panics_nor_writes_elsewhere(
         post in 0_usize..5,

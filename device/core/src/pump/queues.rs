@@ -31,7 +31,10 @@ impl<Q: RequestQueue> Pump<Q> {
         let mut drained = 0;
         for request in in_flight.unwrap_or_default() {
             // A queue that breaks on the way has given up the others.
-            if self.lane(queue).is_some_and(|lane| lane.get(request).is_some()) {
+            if self
+                .lane(queue)
+                .is_some_and(|lane| lane.get(request).is_some())
+            {
                 self.complete(queue, request, moment.now, false, moment);
                 drained += 1;
             }

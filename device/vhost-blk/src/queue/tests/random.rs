@@ -161,7 +161,10 @@ fn fill(bench: &Bench, token: &Token) -> Outcome {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig {
+        cases: ProptestConfig::default().cases.saturating_mul(8),
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn only_what_is_described_is_written(
