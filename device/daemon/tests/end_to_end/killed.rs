@@ -206,3 +206,33 @@ fn a_driver_that_loses_its_connection_finds_its_requests_again() {
     assert_eq!(ended, [6, 0, 3]);
     assert_eq!(driver.used_index(0), 3);
 }
+
+#[test]
+fn what_was_flushed_before_a_kill_is_in_the_file_and_on_the_next_disk() {
+    let scratch = Scratch::new();
+    let disk = scratch.write("disk", vec![0; 1 << 20]);
+    let mut daemon = device(scratch);
+    for round in 1..=10u8 {
+        let mut driver = daemon.driver(2);
+        let offset = u64::from(round) * 8192;
+        driver.write_now(0, 0, offset, &[round; 4096]);
+        driver.flush(1, 1);
+        driver.kick(1);
+        driver.wait_ok(1, [1]);
+        // Amid others that no one has been told of.
+        driver.write(0, 2, offset + 4096, &[0xee; 4096]);
+        driver.kick(0);
+        let scratch = killed(daemon);
+        drop(driver);
+        let content = std::fs::read(&disk).unwrap();
+        for earlier in 1..=round {
+            let at = usize::from(earlier) * 8192;
+            assert!(
+                content[at..at + 4096] == [earlier; 4096],
+                "{round}: {earlier}"
+            );
+        }
+        daemon = device(scratch);
+        assert_eq!(daemon.driver(1).read_now(0, 0, offset, 4096), [round; 4096]);
+    }
+}
