@@ -99,6 +99,14 @@ pub enum Error {
         /// One line for each place.
         tried: String,
     },
+    /// No newer QEMU was to be had.
+    #[error(
+        "bring a newer QEMU into the cache: {source}\ninstall QEMU 10.1 or later, and name it with --qemu"
+    )]
+    NoEmulator {
+        /// Why not.
+        source: Box<Error>,
+    },
     /// A download that is not what its checksum says.
     #[error(
         "check {url}: its sha256 is {found}, not {expected}; nothing of it was kept, try again"
@@ -167,6 +175,15 @@ pub enum Error {
         /// Why not.
         reason: String,
     },
+}
+
+impl Error {
+    /// That this kept a newer QEMU from being had.
+    pub(crate) fn no_emulator(self) -> Error {
+        Error::NoEmulator {
+            source: Box::new(self),
+        }
+    }
 }
 
 /// The way out of the commonest refusals.

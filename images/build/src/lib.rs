@@ -10,6 +10,8 @@
 mod cache;
 mod choice;
 mod command;
+mod debian;
+mod emulator;
 mod error;
 mod filesystem;
 mod headers;
@@ -129,6 +131,12 @@ impl Images {
         pack: impl FnOnce(File, &mut Vec<u8>) -> io::Result<()>,
     ) -> Result<Option<PathBuf>, Error> {
         filesystem::empty(&self.cache_dir, kind, pack)
+    }
+
+    /// A QEMU of a newer release than the machine's, fetched if that has not
+    /// been done: 50 MB.
+    pub fn newer_qemu(&self, progress: &mut dyn Progress) -> Result<PathBuf, Error> {
+        emulator::provide(&self.cache_dir, progress)
     }
 
     /// An initramfs of these files.
