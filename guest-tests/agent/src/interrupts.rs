@@ -42,14 +42,20 @@ impl Interrupts {
         )?))
     }
 
-    /// Interrupts of the request queues of virtio disks, `virtioN-req.Q`, per
-    /// queue and device.
+    /// Interrupts of the request queues of disks, `virtioN-req.Q` and `nvmeNqQ`,
+    /// over all queues and disks.
     pub fn of_disk_queues(&self) -> u64 {
-        let queues = self
-            .counts
-            .iter()
-            .filter(|(name, _)| name.contains("-req."));
+        let queues = self.counts.iter().filter(|(name, _)| is_disk_queue(name));
         queues.map(|(_, count)| count).sum()
+    }
+
+    /// How many request queues of a device there are, by its name: `nvme0`.
+    pub fn queues_of(&self, device: &str) -> usize {
+        let of_it = |name: &&String| {
+            let rest = name.strip_prefix(device);
+            is_disk_queue(name) && rest.is_some_and(|rest| rest.starts_with(['q', '-']))
+        };
+        self.counts.keys().filter(of_it).count()
     }
 
     /// The count of one name.
@@ -61,6 +67,17 @@ impl Interrupts {
     pub fn number_of(&self, name: &str) -> Option<u32> {
         self.numbers.get(name).copied()
     }
+}
+
+/// Whether an interrupt is one of a disk's request queues: NVMe's queue 0 is the
+/// admin queue.
+fn is_disk_queue(name: &str) -> bool {
+    let nvme = || {
+        let (controller, queue) = name.strip_prefix("nvme")?.split_once('q')?;
+        let (_, queue): (u32, u32) = (controller.parse().ok()?, queue.parse().ok()?);
+        (queue > 0).then_some(())
+    };
+    name.contains("-req.") || nvme().is_some()
 }
 
 /// What the kernel notes of interrupts that no handler claimed:
@@ -129,10 +146,19 @@ ERR:          0
         let interrupts = Interrupts::parse(TEXT);
         assert_eq!(interrupts.of("virtio0-req.1"), 2007);
         assert_eq!(interrupts.of_disk_queues(), 3018);
+        assert_eq!(interrupts.queues_of("virtio0"), 2);
+        assert_eq!(interrupts.queues_of("virtio"), 0);
         assert_eq!(interrupts.of("ttyS0"), 123);
         assert_eq!(interrupts.of("nothing"), 0);
         assert_eq!(interrupts.number_of("virtio0-req.1"), Some(26));
         assert_eq!(interrupts.number_of("interrupts"), None);
+    }
+
+    #[test]
+    fn the_admin_queue_is_no_disks_queue() {
+        let names = ["nvme0q0", "nvme0q", "nvmeq1", "nvme0n1q1", "q1"];
+        assert!(names.iter().all(|name| !is_disk_queue(name)));
+        assert!(is_disk_queue("nvme0q1") && is_disk_queue("nvme12q64"));
     }
 
     #[test]

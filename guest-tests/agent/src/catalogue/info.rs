@@ -3,6 +3,29 @@
 
 use super::Shape;
 
+/// The disks that a test is about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Disks {
+    /// Whatever there is.
+    #[default]
+    All,
+    /// Those of virtio-blk.
+    Virtio,
+    /// Those of an NVMe controller.
+    Nvme,
+}
+
+impl Disks {
+    /// Whether a disk is one of them, which is behind NVMe or else virtio-blk.
+    pub fn have(self, nvme: bool) -> bool {
+        match self {
+            Disks::All => true,
+            Disks::Virtio => !nvme,
+            Disks::Nvme => nvme,
+        }
+    }
+}
+
 /// What a test needs to be run at all; without it, it is skipped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Needs {
@@ -14,6 +37,8 @@ pub struct Needs {
     pub cpus: u32,
     /// The control port: the test tells the device what to do.
     pub control: bool,
+    /// The disk.
+    pub disks: Disks,
     /// The machine, which the lab boots for it.
     pub machine: Shape,
 }

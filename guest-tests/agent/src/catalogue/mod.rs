@@ -6,7 +6,7 @@ mod info;
 mod shape;
 mod table;
 
-pub use info::{ByDesign, Needs, TestInfo};
+pub use info::{ByDesign, Disks, Needs, TestInfo};
 pub use shape::Shape;
 pub use table::{CORE, TESTS};
 

@@ -6,8 +6,11 @@ use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::PathBuf;
 
+use irqstorm_agent::interrupts::Interrupts;
 use irqstorm_agent::protocol::Disk;
 use rustix::fs::OFlags;
+
+use super::queue;
 
 /// Disks under test by name, the first that is there.
 const NAMES: [&str; 2] = ["vda", "nvme0n1"];
@@ -24,12 +27,22 @@ fn sys(name: &str) -> PathBuf {
 pub(crate) fn find() -> Option<Disk> {
     let name = NAMES.into_iter().find(|name| sys(name).is_dir())?;
     let sectors = fs::read_to_string(sys(name).join("size")).ok()?;
-    let queues = fs::read_dir(sys(name).join("mq")).ok()?.count();
-    Some(Disk {
+    let disk = Disk {
         name: name.to_owned(),
         sectors: sectors.trim().parse().ok()?,
-        queues: u32::try_from(queues).ok()?,
-    })
+        queues: 0,
+    };
+    let queues = queues_of(&disk).ok()?;
+    Some(Disk { queues, ..disk })
+}
+
+/// The queues that interrupt: of NVMe's in blk-mq some may be for polling alone.
+fn queues_of(disk: &Disk) -> io::Result<u32> {
+    let queues = match queue::is_nvme(disk) {
+        true => Interrupts::now()?.queues_of(&queue::device_name(disk)?),
+        false => fs::read_dir(sys(&disk.name).join("mq"))?.count(),
+    };
+    u32::try_from(queues).map_err(io::Error::other)
 }
 
 /// Where the completion of a request goes that another CPU submitted than the

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 //! What a test has at hand in the guest: the disk, the probe, the device.
 
+pub(crate) mod binding;
 pub(crate) mod boot;
 pub(crate) mod cached;
 pub(crate) mod cpu;

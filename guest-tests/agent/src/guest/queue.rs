@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! One queue of a virtio disk: the CPU whose requests go to it, its interrupt,
+//! One queue of a disk: the CPU whose requests go to it, its interrupt,
 //! and reads through it, of which each is one request.
 
 use std::fs::{self, File};
@@ -19,7 +19,8 @@ const STRIDE: u64 = 7919;
 
 /// A queue.
 pub(crate) struct Queue {
-    /// Its number, the same in blk-mq and at the device.
+    /// Its number, the same in blk-mq and at the device, where NVMe's admin
+    /// queue has none.
     pub(crate) id: u16,
     /// The name of its interrupt in /proc/interrupts.
     pub(crate) interrupt: String,
@@ -30,13 +31,28 @@ pub(crate) struct Queue {
     blocks: u64,
 }
 
-/// The virtio device of a disk, as its interrupts are called: `virtio0`.
-pub(crate) fn virtio_name(disk: &Disk) -> io::Result<String> {
+/// Whether a disk is behind an NVMe controller.
+pub(crate) fn is_nvme(disk: &Disk) -> bool {
+    disk.name.starts_with("nvme")
+}
+
+/// The device of a disk, as its interrupts are called: `virtio0`, `nvme0`.
+pub(crate) fn device_name(disk: &Disk) -> io::Result<String> {
     let device = fs::canonicalize(format!("/sys/block/{}/device", disk.name))?;
     let name = device.file_name().and_then(|name| name.to_str());
-    let virtio = name.filter(|name| name.starts_with("virtio"));
-    let other = || io::Error::other(format!("{} is no virtio disk", disk.name));
-    virtio.map(str::to_owned).ok_or_else(other)
+    let nameless = || io::Error::other(format!("{} has no device", disk.name));
+    name.map(str::to_owned).ok_or_else(nameless)
+}
+
+/// The name of a queue's interrupt, as its driver has asked for it:
+/// init_vq() of virtio_blk.c; queue_request_irq() of nvme's pci.c, where queue 0
+/// is the admin queue.
+fn interrupt_name(disk: &Disk, id: u16) -> io::Result<String> {
+    let device = device_name(disk)?;
+    Ok(match is_nvme(disk) {
+        true => format!("{device}q{}", u32::from(id) + 1),
+        false => format!("{device}-req.{id}"),
+    })
 }
 
 impl Queue {
@@ -48,7 +64,7 @@ impl Queue {
         let cpu = first
             .parse()
             .map_err(|_| io::Error::other(format!("queue {id} has no CPU: {cpus:?}")))?;
-        let interrupt = format!("{}-req.{id}", virtio_name(disk)?);
+        let interrupt = interrupt_name(disk, id)?;
         let missing = || io::Error::other(format!("there is no interrupt {interrupt}"));
         let irq = Interrupts::now()?
             .number_of(&interrupt)

@@ -15,6 +15,7 @@ use crate::guest::cpu;
 use crate::guest::device::Device;
 use crate::guest::disk::{self, Affinity};
 use crate::guest::probe::{ProbeDevice, Run, RunResult, Summary, TAGGED, UNTAGGED};
+use crate::guest::queue;
 use crate::guest::serve::Reporter;
 
 /// Why a test ends without its claim settled for good.
@@ -124,8 +125,14 @@ impl Bench {
     /// Skips what this guest lacks the means for.
     pub(super) fn check_needs(&self, info: &TestInfo) -> Result<(), Stop> {
         let needs = info.needs;
-        if self.hello.disk.is_none() {
+        let Some(disk) = &self.hello.disk else {
             return fail("the guest has no disk: neither vda nor nvme0n1");
+        };
+        if !needs.disks.have(queue::is_nvme(disk)) {
+            return skip(format!(
+                "it is about another kind of disk than {}",
+                disk.name
+            ));
         }
         if self.hello.cpus < needs.cpus {
             return skip(format!(
@@ -146,7 +153,7 @@ impl Bench {
             return skip("this kernel has no BIO_COMPLETE_IN_TASK");
         }
         if needs.control && self.device.is_none() {
-            return skip("the device's control port does not answer");
+            return skip("nobody here scripts the disk: there is no control port that answers");
         }
         Ok(())
     }

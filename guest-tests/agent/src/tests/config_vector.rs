@@ -43,7 +43,7 @@ const RESTORED: Duration = Duration::from_millis(900);
 
 pub(super) fn run(bench: &mut Bench) -> Result<(), Stop> {
     let disk = bench.disk()?;
-    let virtio = queue::virtio_name(&disk).map_err(|e| format!("find the disk's device: {e}"))?;
+    let virtio = queue::device_name(&disk).map_err(|e| format!("find the disk's device: {e}"))?;
     let vector = Vector(format!("{virtio}-config"));
     bench.scenario("")?;
     shoot(bench, &vector, FIRST_SHOTS)?;

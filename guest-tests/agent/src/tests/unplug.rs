@@ -7,13 +7,14 @@
 //! The driver is unbound, which is as far as a guest can unplug its disk.
 
 use std::fs;
-use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::bench::tagged_in_task;
 use super::held::wait_for_held;
-use super::{Bench, Stop, fail, skip};
+use super::sides;
+use super::{Bench, Stop, fail};
+use crate::guest::binding::Binding;
 use crate::guest::disk::{self, Affinity};
 use crate::guest::probe::{Run, RunResult, TAGGED};
 use irqstorm_agent::protocol::{Disk, figures};
@@ -30,8 +31,6 @@ every = 2
 hold = true
 ";
 
-const DRIVER: &str = "/sys/bus/virtio/drivers/virtio_blk";
-
 /// Where del_gendisk() waits for the disk's last requests.
 const WAITS_IN: &str = "blk_mq_freeze_queue_wait";
 
@@ -40,7 +39,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(super) fn run(bench: &mut Bench) -> Result<(), Stop> {
     let disk = bench.prepare_hardirq()?;
-    let device = virtio_device(&disk)?;
+    let device = Binding::of(&disk).map_err(|e| format!("find the disk's device: {e}"))?;
     bench.scenario(HOLD_HALF)?;
     let result = unplug_under_writers(bench, &disk, &device)?;
     let summary = result.summary;
@@ -61,7 +60,11 @@ pub(super) fn run(bench: &mut Bench) -> Result<(), Stop> {
 }
 
 /// Takes the disk away with bios held, and lets them go when it waits for them.
-fn unplug_under_writers(bench: &mut Bench, disk: &Disk, device: &str) -> Result<RunResult, Stop> {
+fn unplug_under_writers(
+    bench: &mut Bench,
+    disk: &Disk,
+    device: &Binding,
+) -> Result<RunResult, Stop> {
     let probe = bench.probe()?;
     let mut run = Run::new(disk, BIOS);
     run.tag_every = 1;
@@ -71,8 +74,8 @@ fn unplug_under_writers(bench: &mut Bench, disk: &Disk, device: &str) -> Result<
     let held = wait_for_held(bench, HELD);
     let begun = Instant::now();
     let unbinding = {
-        let device = device.to_owned();
-        thread::spawn(move || fs::write(Path::new(DRIVER).join("unbind"), device))
+        let device = device.clone();
+        thread::spawn(move || device.unbind())
     };
     let deadline = Instant::now() + PATIENCE;
     let mut waited = false;
@@ -88,7 +91,7 @@ fn unplug_under_writers(bench: &mut Bench, disk: &Disk, device: &str) -> Result<
     };
     let teardown = begun.elapsed();
     held?;
-    unbound.map_err(|e| format!("unbind {device}: {e}"))?;
+    unbound.map_err(|e| format!("unbind {}: {e}", device.name))?;
     bench.measure(
         "until the disk was gone",
         teardown.as_secs_f64() * 1e3,
@@ -101,16 +104,10 @@ fn unplug_under_writers(bench: &mut Bench, disk: &Disk, device: &str) -> Result<
 }
 
 /// Binds the driver again, and sees that the disk works, under its old name.
-fn come_back(bench: &mut Bench, disk: &Disk, device: &str) -> Result<(), Stop> {
-    let tell = |what: &str| {
-        fs::write(Path::new(DRIVER).join(what), device)
-            .map_err(|e| Stop::Fail(format!("{what} {device}: {e}")))
-    };
-    tell("bind")?;
+fn come_back(bench: &mut Bench, disk: &Disk, device: &Binding) -> Result<(), Stop> {
     // The old name is still taken by the probe's last run.
-    let new = name_of(device)?;
     let returned = Disk {
-        name: new,
+        name: bound(device)?,
         ..disk.clone()
     };
     disk::prepare(&returned, Affinity::Group).map_err(|e| format!("set up the disk: {e}"))?;
@@ -119,34 +116,25 @@ fn come_back(bench: &mut Bench, disk: &Disk, device: &str) -> Result<(), Stop> {
     let summary = bench.run(&mut run)?;
     tagged_in_task(&summary)?;
     bench.figure("bios after the disk was back", summary.ended[TAGGED]);
-    tell("unbind")?;
-    tell("bind")?;
-    let last = name_of(device)?;
+    let unbound = device.unbind();
+    unbound.map_err(|e| format!("unbind {}: {e}", device.name))?;
+    let last = bound(device)?;
     if last != disk.name {
         return fail(format!("{} came back as {last}", disk.name));
     }
     bench.prepare_hardirq().map(drop)
 }
 
-/// The disk's device on the virtio bus, as "virtio0".
-fn virtio_device(disk: &Disk) -> Result<String, Stop> {
-    let link = format!("/sys/block/{}/device", disk.name);
-    let target = fs::read_link(&link).map_err(|e| format!("read {link}: {e}"))?;
-    let name = target.file_name().unwrap_or_default().to_string_lossy();
-    match name.starts_with("virtio") {
-        true => Ok(name.into_owned()),
-        false => skip(format!("{} is no virtio disk", disk.name)),
-    }
-}
-
-/// The disk of a device on the virtio bus.
-fn name_of(device: &str) -> Result<String, Stop> {
-    let folder = format!("/sys/bus/virtio/devices/{device}/block");
-    let mut entries = fs::read_dir(&folder).map_err(|e| format!("list {folder}: {e}"))?;
-    match entries.next() {
-        Some(Ok(entry)) => Ok(entry.file_name().to_string_lossy().into_owned()),
-        _ => fail(format!("{device} has no disk")),
-    }
+/// Binds the driver; the name of the disk that then comes.
+fn bound(device: &Binding) -> Result<String, Stop> {
+    let failed = |e| format!("bind {}: {e}", device.name);
+    device.bind().map_err(failed)?;
+    let mut name = None;
+    sides::wait_until("the disk to come back", || {
+        name = device.disk();
+        Ok(name.is_some())
+    })?;
+    name.ok_or_else(|| Stop::Fail(format!("{} has no disk", device.name)))
 }
 
 /// Whether a thread of the agent is in a function of the kernel just now.

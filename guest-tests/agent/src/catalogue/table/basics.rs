@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 //! The disk and the deferral in short: what a run settles first.
 
-use super::{ALWAYS, CONTROL, DISK, FLAG, PROBE, TestInfo};
+use super::{ALWAYS, CONTROL, DISK, FLAG, FLAG_ALONE, PROBE, TestInfo};
 
 pub(super) const BASICS: &[TestInfo] = &[
     TestInfo {
@@ -22,7 +22,7 @@ pub(super) const BASICS: &[TestInfo] = &[
         name: "task-context",
         claim: "a tagged bio completed in hardirq ends in preemptible task context",
         claims: &[1],
-        needs: FLAG,
+        needs: FLAG_ALONE,
         limit_seconds: 180,
         ..ALWAYS
     },
@@ -30,7 +30,7 @@ pub(super) const BASICS: &[TestInfo] = &[
         name: "untagged-inline",
         claim: "untagged bios next to tagged ones still end in hardirq",
         claims: &[6],
-        needs: FLAG,
+        needs: FLAG_ALONE,
         limit_seconds: 180,
         ..ALWAYS
     },

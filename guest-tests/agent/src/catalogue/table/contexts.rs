@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 //! Completions in other contexts than hardirq, most on machines of their own.
 
-use super::{ALWAYS, FLAG, IN_TASK_GATE, Needs, Shape, TestInfo};
+use super::{ALWAYS, FLAG_ALONE, IN_TASK_GATE, Needs, Shape, TestInfo};
 
 pub(super) const CONTEXTS: &[TestInfo] = &[
     TestInfo {
@@ -9,7 +9,7 @@ pub(super) const CONTEXTS: &[TestInfo] = &[
         claim: "with PREEMPT_RT tagged bios end where they may sleep",
         claims: &[5],
         configs: &["rt"],
-        needs: FLAG,
+        needs: FLAG_ALONE,
         by_design: IN_TASK_GATE,
         ..ALWAYS
     },
@@ -22,7 +22,7 @@ pub(super) const CONTEXTS: &[TestInfo] = &[
                 queues: Some(1),
                 ..Shape::RUN
             },
-            ..FLAG
+            ..FLAG_ALONE
         },
         ..ALWAYS
     },
@@ -36,7 +36,7 @@ pub(super) const CONTEXTS: &[TestInfo] = &[
                 queues: Some(2),
                 ..Shape::RUN
             },
-            ..FLAG
+            ..FLAG_ALONE
         },
         limit_seconds: 300,
         ..ALWAYS
@@ -50,7 +50,7 @@ pub(super) const CONTEXTS: &[TestInfo] = &[
                 words: &["threadirqs"],
                 ..Shape::RUN
             },
-            ..FLAG
+            ..FLAG_ALONE
         },
         by_design: IN_TASK_GATE,
         ..ALWAYS
@@ -66,7 +66,7 @@ pub(super) const CONTEXTS: &[TestInfo] = &[
                 online: Some(1),
                 ..Shape::RUN
             },
-            ..FLAG
+            ..FLAG_ALONE
         },
         ..ALWAYS
     },

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 //! The deferral at its edges: wakeups, CPUs that go, work of others, counts.
 
-use super::{ALWAYS, ByDesign, FLAG, MOVED_WORKER, QUEUES_EACH, SYSTEM_WORKQUEUE, TestInfo};
+use super::{
+    ALWAYS, ByDesign, FLAG, FLAG_ALONE, MOVED_WORKER, QUEUES_EACH, SYSTEM_WORKQUEUE, TestInfo,
+};
 
 pub(super) const DEFERRAL: &[TestInfo] = &[
     TestInfo {
         name: "inline-in-task",
         claim: "a tagged bio that completes where it may sleep ends there, within bio_endio()",
         claims: &[7],
-        needs: FLAG,
+        needs: FLAG_ALONE,
         limit_seconds: 180,
         by_design: &[ByDesign {
             kernel: "7.3:no-preempt-count",
@@ -36,7 +38,7 @@ pub(super) const DEFERRAL: &[TestInfo] = &[
         name: "moved-caller",
         claim: "a caller that is moved while it defers a bio has it ended by the worker of the bio's CPU, there",
         claims: &[12],
-        needs: FLAG,
+        needs: FLAG_ALONE,
         limit_seconds: 300,
         ..ALWAYS
     },
@@ -52,7 +54,7 @@ pub(super) const DEFERRAL: &[TestInfo] = &[
         name: "foreign-work",
         claim: "works that wait for deferred bios, however many, do not keep them from ending",
         claims: &[16],
-        needs: FLAG,
+        needs: FLAG_ALONE,
         by_design: SYSTEM_WORKQUEUE,
         ..ALWAYS
     },

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 //! The device: what it writes, and what arrives.
 
-use super::{ALWAYS, CONTROL, TWO_QUEUES, TestInfo};
+use super::{ALWAYS, CONTROL, Disks, Needs, TWO_QUEUES, TestInfo};
 
 pub(super) const DEVICE: &[TestInfo] = &[
     TestInfo {
@@ -49,7 +49,10 @@ pub(super) const DEVICE: &[TestInfo] = &[
     TestInfo {
         name: "config-vector",
         claim: "the configuration's interrupt arrives and is always claimed",
-        needs: CONTROL,
+        needs: Needs {
+            disks: Disks::Virtio,
+            ..CONTROL
+        },
         limit_seconds: 180,
         ..ALWAYS
     },

@@ -8,7 +8,7 @@ mod designs;
 mod device;
 mod users;
 
-use super::{ByDesign, Needs, Shape, TestInfo};
+use super::{ByDesign, Disks, Needs, Shape, TestInfo};
 use basics::BASICS;
 use contexts::CONTEXTS;
 use deferral::DEFERRAL;
@@ -69,6 +69,7 @@ const DISK: Needs = Needs {
     flag: false,
     cpus: 1,
     control: false,
+    disks: Disks::All,
     machine: Shape::RUN,
 };
 
@@ -90,10 +91,16 @@ const PROBE: Needs = Needs {
 
 /// Needs the flag, seen through the probe, with the device under control.
 const FLAG: Needs = Needs {
+    control: true,
+    ..FLAG_ALONE
+};
+
+/// Needs the flag, seen through the probe, on a disk that does as it likes.
+const FLAG_ALONE: Needs = Needs {
     probe: true,
     flag: true,
     cpus: 2,
-    ..CONTROL
+    ..DISK
 };
 
 /// Those that settle most of what a change to the deferral can break in the

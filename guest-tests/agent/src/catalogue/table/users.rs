@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 //! Who uses tagged bios: chains, stacks, caches of pages, owners that go.
 
-use super::{ALWAYS, EXT4_UNTAGGED, FLAG, PROBE, TestInfo};
+use super::{ALWAYS, EXT4_UNTAGGED, FLAG, FLAG_ALONE, PROBE, TestInfo};
 
 pub(super) const USERS: &[TestInfo] = &[
     TestInfo {
@@ -22,7 +22,7 @@ pub(super) const USERS: &[TestInfo] = &[
         name: "stacked-mirror",
         claim: "under raid1 the original keeps its tag and its turn",
         claims: &[22],
-        needs: FLAG,
+        needs: FLAG_ALONE,
         ..ALWAYS
     },
     TestInfo {
