@@ -18,10 +18,11 @@ use crate::control::Control;
 use crate::failure::{Failure, io_failure};
 use crate::interrupt;
 use crate::process::{Process, describe};
+use crate::qemu::MachineDisk;
 use crate::repository::NamedScenario;
 
 /// The disk: sparse, so that only what a test writes takes memory.
-const DISK_SIZE: &str = "1G";
+const DISK_MIB: u32 = 1024;
 
 /// A device that is not there after so long does not come.
 const READY_LIMIT: Duration = Duration::from_secs(30);
@@ -43,14 +44,14 @@ pub(crate) struct Disk {
     /// Whether it refuses writes.
     pub(crate) read_only: bool,
     /// Its logical block, in bytes.
-    pub(crate) block_size: String,
+    pub(crate) block_size: u32,
 }
 
 /// Where a disk's data is.
 #[derive(Clone, Debug)]
 pub(crate) enum Store {
-    /// In memory; empty, and of this size.
-    Memory(String),
+    /// In memory; empty, and of so many MiB.
+    Memory(u32),
     /// In a file or on a block device, by a path that holds anywhere.
     File(PathBuf),
 }
@@ -58,9 +59,29 @@ pub(crate) enum Store {
 impl Default for Disk {
     fn default() -> Disk {
         Disk {
-            store: Store::Memory(DISK_SIZE.to_owned()),
+            store: Store::Memory(DISK_MIB),
             read_only: false,
-            block_size: "512".to_owned(),
+            block_size: 512,
+        }
+    }
+}
+
+/// How the disk comes to QEMU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Transport {
+    /// As virtio-blk.
+    VhostUser,
+    /// As an NVMe controller.
+    VfioUser,
+}
+
+impl Transport {
+    /// A machine's; `None` if QEMU serves the disk itself.
+    pub(crate) fn of(disk: &MachineDisk) -> Option<Transport> {
+        match disk {
+            MachineDisk::VhostUser => Some(Transport::VhostUser),
+            MachineDisk::VfioUser { .. } => Some(Transport::VfioUser),
+            MachineDisk::Emulated(_) => None,
         }
     }
 }
@@ -70,6 +91,8 @@ impl Default for Disk {
 pub(crate) struct DeviceOptions {
     /// Its program.
     pub(crate) program: PathBuf,
+    /// How the disk comes to QEMU.
+    pub(crate) transport: Transport,
     /// Where QEMU connects.
     pub(crate) disk_socket: PathBuf,
     /// Where commands come in.
@@ -96,13 +119,16 @@ impl DeviceOptions {
     pub(crate) fn arguments(&self) -> Vec<OsString> {
         let mut line: Vec<OsString> = Vec::new();
         let mut option = |name: &str, value: OsString| line.extend([name.into(), value]);
+        if self.transport == Transport::VfioUser {
+            option("--transport", "vfio-user".into());
+        }
         option("--socket-path", self.disk_socket.clone().into());
         option("--control", self.control_socket.clone().into());
         match &self.disk.store {
-            Store::Memory(size) => option("--ram", size.into()),
+            Store::Memory(mib) => option("--ram", format!("{mib}M").into()),
             Store::File(path) => option("--blk-file", path.into()),
         }
-        option("--block-size", self.disk.block_size.clone().into());
+        option("--block-size", self.disk.block_size.to_string().into());
         option("--num-queues", self.queues.to_string().into());
         option("--seed", self.seed.to_string().into());
         option("--events", self.events.clone().into());
@@ -110,8 +136,10 @@ impl DeviceOptions {
         if let Some(replay) = &self.replay {
             option("--replay", replay.clone().into());
         }
-        let change = if self.resizes { "resized" } else { "told" };
-        option("--config-change", change.into());
+        if self.transport == Transport::VhostUser {
+            let change = if self.resizes { "resized" } else { "told" };
+            option("--config-change", change.into());
+        }
         if self.disk.read_only {
             line.push("--read-only".into());
         }

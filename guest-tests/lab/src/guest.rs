@@ -237,7 +237,7 @@ fn silence(limit: Duration, machine: &Machine, outputs: &Outputs) -> String {
     let advice = match machine.accel {
         Accel::Kvm => "KVM may not run guests here, try --accel tcg",
         Accel::Tcg | Accel::TcgByTurns => {
-            "is the kernel built with virtio-blk, virtio-console and an initramfs?"
+            "is the kernel built with virtio-console and an initramfs?"
         }
     };
     let said = fs::read_to_string(&outputs.qemu_log).unwrap_or_default();

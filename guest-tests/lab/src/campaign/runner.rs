@@ -119,7 +119,7 @@ impl Runner {
         let wanted = Wanted::find(&self.repository, kernel, &[])?;
         let mut stages = Stages::led_by(self.lead.clone());
         let subject = self.lab.build(&wanted, &mut stages)?;
-        let builds = Builds::of(&subject.artifacts)?;
+        let builds = Builds::of(&subject.artifacts, self.lab.disk)?;
         Ok((subject, builds))
     }
 

@@ -2,8 +2,10 @@
 //! `irqstorm exec`.
 
 use std::ffi::OsString;
+use std::fmt;
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum, ValueHint};
 
 use super::run::MachineArguments;
@@ -12,7 +14,8 @@ use crate::completion;
 const EXEC_HELP: &str = "\
 The guest sees the files of this machine, as the user sees them who calls
 irqstorm; the program runs there as root, in the current directory, with the
-disk as /dev/vda. What it writes is kept in the guest's memory and gone with it,
+disk as /dev/vda, or /dev/nvme0n1 with --disk nvme; $IRQSTORM_DISK names it.
+What it writes is kept in the guest's memory and gone with it,
 but for what goes to a --write-to folder or to a --disk-file. The guest ends
 with the program: what that leaves running is ended, and file systems on the
 disk are unmounted. There is no network.
@@ -37,6 +40,7 @@ Examples:
   irqstorm exec -- sh -c 'mkfs.ext4 -q /dev/vda && mount /dev/vda /mnt && ls -l /mnt'
   irqstorm exec --write-to out -- sh -c 'blkid /dev/vda > out/id; true'
   irqstorm exec --disk-file disk.img -- fsck.ext4 -fn /dev/vda
+  irqstorm exec --disk nvme -- nvme id-ctrl /dev/nvme0
   irqstorm exec --kernel ~/linux --scenario plain -- ./reproducer
   head -c 1M /dev/urandom | irqstorm exec -- sh -c 'cat > /dev/vda && sha256sum /dev/vda'";
 
@@ -131,7 +135,7 @@ pub(crate) struct DiskArguments {
     /// takes room
     #[arg(long, value_name = "SIZE", default_value = "1G", value_parser = parse_size,
           conflicts_with = "disk_file")]
-    pub(crate) disk_size: String,
+    pub(crate) disk_size: DiskSize,
     /// A raw file or a block device of this machine as the disk: it is written
     /// to
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
@@ -141,8 +145,9 @@ pub(crate) struct DiskArguments {
     pub(crate) disk_read_only: bool,
     /// The disk's logical block in bytes
     #[arg(long, value_name = "BYTES", default_value = "512",
-          value_parser = ["512", "1024", "2048", "4096"])]
-    pub(crate) block_size: String,
+          value_parser = PossibleValuesParser::new(["512", "1024", "2048", "4096"])
+              .try_map(|text| text.parse::<u32>()))]
+    pub(crate) block_size: u32,
 }
 
 /// What a complaint of the kernel does to the exit code of a program that
@@ -155,15 +160,29 @@ pub(crate) enum Complaints {
     Report,
 }
 
-/// A size as irqstorm-device takes it.
-fn parse_size(text: &str) -> Result<String, String> {
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let unit = text.get(digits.len()..).unwrap_or_default();
-    let number: Option<u32> = digits.parse().ok().filter(|&number| number > 0);
-    match number.is_some() && ["M", "MiB", "G", "GiB"].contains(&unit) {
-        true => Ok(text.to_owned()),
-        false => Err("a size in M or G, as in 512M or 4G".to_owned()),
+/// A disk's size in MiB.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct DiskSize(pub(crate) u32);
+
+impl fmt::Display for DiskSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}M", self.0)
     }
+}
+
+fn parse_size(text: &str) -> Result<DiskSize, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let mib = match text.get(digits.len()..).unwrap_or_default() {
+        "M" | "MiB" => Some(1),
+        "G" | "GiB" => Some(1024),
+        _ => None,
+    };
+    let number: Option<u32> = digits.parse().ok().filter(|&number| number > 0);
+    number
+        .zip(mib)
+        .and_then(|(number, mib)| number.checked_mul(mib))
+        .map(DiskSize)
+        .ok_or_else(|| "a size in M or G, as in 512M or 4G".to_owned())
 }
 
 #[cfg(test)]
@@ -210,10 +229,11 @@ mod tests {
 
     #[test]
     fn sizes_have_a_unit() {
-        for text in ["", "G", "0G", "512", "1T", "1.5G", "-1G"] {
+        for text in ["", "G", "0G", "512", "1T", "1.5G", "-1G", "4194304G"] {
             assert!(parse_size(text).is_err(), "{text} was taken");
         }
-        assert_eq!(parse_size("1536M"), Ok("1536M".to_owned()));
+        assert_eq!(parse_size("1536M"), Ok(DiskSize(1536)));
+        assert_eq!(parse_size("4GiB"), Ok(DiskSize(4096)));
         let both = ["--disk-size", "2G", "--disk-file", "x", "true"];
         assert!(exec(&both).is_err());
     }

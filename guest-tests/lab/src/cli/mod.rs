@@ -19,7 +19,9 @@ pub(crate) use device::{CheckArguments, DeviceArguments, DeviceCommand, DiffArgu
 pub(crate) use exec::{Complaints, DiskArguments, ExecArguments};
 pub(crate) use mutants::MutantsArguments;
 pub(crate) use repeat::{RepeatArguments, ShrinkArguments};
-pub(crate) use run::{AccelChoice, MachineArguments, Memory, QEMU, RunArguments, SuiteChoice};
+pub(crate) use run::{
+    AccelChoice, DiskKind, MachineArguments, Memory, QEMU, RunArguments, SuiteChoice,
+};
 pub(crate) use study::{
     CampaignArguments, CampaignCommand, CampaignRunArguments, CompareArguments, ReportArguments,
     ReportFormat,

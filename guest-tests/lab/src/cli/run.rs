@@ -21,6 +21,7 @@ Examples:
   curl -s ADDRESS/raw | irqstorm run --kernel 7.2 --patch -
   irqstorm run --test exactly-once --seed 7     one test, with a seed to repeat
   irqstorm run --replay results/latest/decisions.ndjson
+  irqstorm run --disk nvme                      behind an NVMe controller
   irqstorm run --exclude 'interrupt-*' --known-failures known.txt
   irqstorm run --test chains --repeat 50 --seed 7
   irqstorm run --test no-lost-wakeup --until-failure --for 8h
@@ -109,6 +110,9 @@ pub(crate) struct MachineArguments {
     /// The guest's memory
     #[arg(long, value_name = "SIZE", default_value = "512M", value_parser = parse_memory)]
     pub(crate) memory: Memory,
+    /// The disk under test
+    #[arg(long, value_enum, value_name = "KIND", default_value_t)]
+    pub(crate) disk: DiskKind,
     /// How the guest's CPUs are run; 'auto' takes KVM only if it boots the
     /// guest here, and says so if not
     #[arg(long, value_enum, default_value_t = AccelChoice::Auto)]
@@ -116,6 +120,43 @@ pub(crate) struct MachineArguments {
     /// The QEMU to use
     #[arg(long, value_name = "PATH", default_value = QEMU)]
     pub(crate) qemu: PathBuf,
+}
+
+/// The disk under test, and who serves it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DiskKind {
+    /// virtio-blk, served by the device.
+    #[default]
+    Virtio,
+    /// An NVMe controller, served by the device; a QEMU with vfio-user-pci is
+    /// brought into the cache if yours has none.
+    Nvme,
+    /// QEMU's own NVMe controller, to compare with: nothing of it is scripted.
+    QemuNvme,
+}
+
+impl DiskKind {
+    /// As the command line and reports have it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            DiskKind::Virtio => "virtio",
+            DiskKind::Nvme => "nvme",
+            DiskKind::QemuNvme => "qemu-nvme",
+        }
+    }
+
+    /// Whether the guest has it through its NVMe driver.
+    pub(crate) fn is_nvme(self) -> bool {
+        self != DiskKind::Virtio
+    }
+
+    /// Where a guest that has no other disk finds it.
+    pub(crate) fn guest_path(self) -> &'static str {
+        match self.is_nvme() {
+            true => "/dev/nvme0n1",
+            false => "/dev/vda",
+        }
+    }
 }
 
 /// A choice of tests.

@@ -12,6 +12,7 @@ use crate::failure::{Exit, Failure, io_failure};
 use crate::interrupt;
 use crate::ledger::Share;
 use crate::output;
+use crate::progress::Stages;
 use crate::repository::Repository;
 use crate::session::{Lab, Wanted};
 use crate::suite;
@@ -42,7 +43,12 @@ fn run_cells(arguments: &CampaignRunArguments) -> Result<Campaign, Failure> {
         seeds: arguments.seeds.0.clone(),
         rounds: arguments.rounds,
         warm_up: 0,
-        tests: suite::select(&arguments.tests, arguments.suite, &[])?,
+        tests: suite::select(
+            &arguments.tests,
+            arguments.suite,
+            &[],
+            arguments.machine.disk,
+        )?,
         machine: &arguments.machine,
     };
     let folder = || Ok(arguments.results.clone());
@@ -91,9 +97,10 @@ pub(super) fn carry_out(
         cpus: matrix.machine.cpus,
         memory_mib: matrix.machine.memory.0,
     };
-    let lab = Lab::find(repository.clone(), matrix.machine)?;
-    let campaign = Campaign::open(&folder()?, plan)?;
     interrupt::install()?;
+    let mut stages = Stages::new();
+    let lab = Lab::find(repository.clone(), matrix.machine, &mut stages)?;
+    let campaign = Campaign::open(&folder()?, plan)?;
     if let Some(note) = &lab.accel.note {
         eprintln!("{note}");
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::campaign::{self, Matrix};
 use super::report;
-use crate::cli::{CompareArguments, ReportFormat, SuiteChoice};
+use crate::cli::{CompareArguments, DiskKind, ReportFormat, SuiteChoice};
 use crate::failure::{Exit, Failure};
 use crate::output;
 use crate::process::{option, shell_word};
@@ -32,7 +32,12 @@ pub(crate) fn run(arguments: &CompareArguments) -> Result<Exit, Failure> {
         seeds: vec![arguments.seed],
         rounds: arguments.rounds,
         warm_up: WARM_UP,
-        tests: crate::suite::select(&[experiment.to_owned()], SuiteChoice::All, &[])?,
+        tests: crate::suite::select(
+            &[experiment.to_owned()],
+            SuiteChoice::All,
+            &[],
+            arguments.machine.disk,
+        )?,
         machine: &arguments.machine,
     };
     let campaign = campaign::carry_out(matrix, None, || match &arguments.results {
@@ -71,6 +76,9 @@ fn again(arguments: &CompareArguments) -> String {
         .scenarios
         .iter()
         .for_each(|scenario| add("--scenario", scenario));
+    if arguments.machine.disk != DiskKind::default() {
+        add("--disk", arguments.machine.disk.name());
+    }
     if let Some(experiment) = &arguments.experiment {
         add("--experiment", experiment);
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 //! `irqstorm list`: what can be named to `irqstorm run`.
 
-use irqstorm_agent::catalogue::{CORE, Shape, TESTS, TestInfo};
+use irqstorm_agent::catalogue::{CORE, Disks, Shape, TESTS, TestInfo};
 use serde_json::json;
 
 use crate::cli::ListArguments;
@@ -9,14 +9,20 @@ use crate::failure::{Exit, Failure};
 use crate::repository::Repository;
 use crate::results::table;
 
-/// What a test settles, on what machine if not on the run's, whether it is one
-/// of the core, and whether only its name has it run.
+/// What a test settles, on what machine if not on the run's, on which disks if
+/// not on all, whether it is one of the core, and whether only its name has it
+/// run.
 fn describe(test: &TestInfo) -> String {
     let mut text = test.claim.to_owned();
     let machine = test.needs.machine;
     if machine != Shape::RUN {
         text.push_str(&format!(" [{machine}]"));
     }
+    text.push_str(match test.needs.disks {
+        Disks::All => "",
+        Disks::Virtio => " (virtio)",
+        Disks::Nvme => " (nvme)",
+    });
     if CORE.contains(&test.name) {
         text.push_str(" (core)");
     }

@@ -8,6 +8,7 @@ use crate::mutants::{
     Matrix, Report, Reuse, Runner, Selection, Verdicts, Which, markdown, put_into, text,
 };
 use crate::output;
+use crate::progress::Stages;
 use crate::repository::Repository;
 use crate::session::Lab;
 
@@ -19,9 +20,10 @@ pub(crate) fn run(arguments: &MutantsArguments) -> Result<Exit, Failure> {
     let ledger = match arguments.no_run {
         true => Verdicts::read(&arguments.results)?,
         false => {
-            let lab = Lab::find(repository.clone(), &arguments.machine)?;
-            let ledger = Verdicts::open(&arguments.results)?;
             interrupt::install()?;
+            let mut stages = Stages::new();
+            let lab = Lab::find(repository.clone(), &arguments.machine, &mut stages)?;
+            let ledger = Verdicts::open(&arguments.results)?;
             if let Some(note) = &lab.accel.note {
                 eprintln!("{note}");
             }

@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::artifacts::Artifacts;
+use crate::cli::DiskKind;
 use crate::failure::Failure;
 
 /// What a verdict was made with.
@@ -13,20 +14,24 @@ pub(crate) struct Builds {
     pub(crate) kernel: String,
     /// Names all that went into the guest: the agent and the probe.
     pub(crate) guest: String,
-    /// Names the device's program.
+    /// Names the device's program, and the disk if it is not the usual one.
     #[serde(default)]
     pub(crate) device: String,
 }
 
 impl Builds {
     /// Of what a run is made of.
-    pub(crate) fn of(artifacts: &Artifacts) -> Result<Builds, Failure> {
+    pub(crate) fn of(artifacts: &Artifacts, disk: DiskKind) -> Result<Builds, Failure> {
+        let program = irqstorm_images::file_key(&artifacts.device)?;
         let guest = artifacts.initramfs.file_name().unwrap_or_default();
         let guest = guest.to_string_lossy();
         Ok(Builds {
             kernel: artifacts.kernel.key.clone(),
             guest: guest.trim_end_matches(".cpio.gz").to_owned(),
-            device: irqstorm_images::file_key(&artifacts.device)?,
+            device: match disk {
+                DiskKind::Virtio => program,
+                other => format!("{program} {}", other.name()),
+            },
         })
     }
 }

@@ -116,7 +116,7 @@ impl Runner {
             }
         };
         self.eta.work(0, begun.elapsed());
-        let builds = Builds::of(&subject.artifacts)?;
+        let builds = Builds::of(&subject.artifacts, self.lab.disk)?;
         for &seed in seeds {
             let left = self.left(row, seed, &builds);
             self.eta.skip(row.tests.len() - left.len());

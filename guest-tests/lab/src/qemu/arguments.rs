@@ -8,6 +8,7 @@ use irqstorm_agent::catalogue::Shape;
 use irqstorm_agent::protocol::{CONTROL_PORT, REPORT_PORT};
 
 use super::Accel;
+use super::disk::MachineDisk;
 use super::host_files::HostFiles;
 use crate::cli::Memory;
 
@@ -23,7 +24,7 @@ const COMMAND_LINE: &str = "console=ttyS0 panic=-1 printk.devkmsg=on no_timer_ch
 /// The sockets between QEMU and the rest.
 #[derive(Clone, Debug)]
 pub(crate) struct Sockets {
-    /// The device's vhost-user socket: QEMU connects.
+    /// The device's socket for the disk: QEMU connects.
     pub(crate) disk: PathBuf,
     /// The device's control socket: QEMU connects, for the guest.
     pub(crate) control: PathBuf,
@@ -50,6 +51,8 @@ pub(crate) struct Machine {
     pub(crate) memory: Memory,
     /// What runs its CPUs.
     pub(crate) accel: Accel,
+    /// Its disk.
+    pub(crate) disk: MachineDisk,
     /// Its channels.
     pub(crate) sockets: Sockets,
     /// The host's files, for a program of the host.
@@ -84,7 +87,8 @@ impl Machine {
         line.option("-append", self.command_line());
         line.option("-chardev", "stdio,id=console,signal=off");
         line.option("-serial", "chardev:console");
-        self.disk(&mut line);
+        let queues = self.shape.queues(self.cpus);
+        self.disk.arguments(&mut line, &self.sockets, queues);
         self.ports(&mut line);
         if let Some(files) = &self.host_files {
             files.arguments(&mut line);
@@ -98,19 +102,10 @@ impl Machine {
         // Documentation/admin-guide/kernel-parameters.txt: of those that are
         // there, so many are brought up.
         words.extend(self.shape.online.map(|cpus| format!("maxcpus={cpus}")));
+        let queues = self.shape.queues(self.cpus);
+        words.extend(self.disk.words(queues, self.shape.cpus(self.cpus)));
         words.extend(self.shape.words.iter().map(|word| (*word).to_owned()));
         words.join(" ")
-    }
-
-    fn disk(&self, line: &mut Line) {
-        let path = &self.sockets.disk;
-        line.option("-chardev", socket("disk", path, false));
-        // Vectors are left to QEMU: queues + 1, so that each queue has its own.
-        let queues = self.shape.queues(self.cpus);
-        line.option(
-            "-device",
-            format!("vhost-user-blk-pci,chardev=disk,num-queues={queues}"),
-        );
     }
 
     fn ports(&self, line: &mut Line) {
@@ -123,8 +118,10 @@ impl Machine {
         line.option("-device", "virtio-serial-pci");
         line.option("-chardev", socket("report", report, true));
         line.option("-device", port("report", REPORT_PORT));
-        line.option("-chardev", socket("control", control, false));
-        line.option("-device", port("control", CONTROL_PORT));
+        if self.disk.is_scripted() {
+            line.option("-chardev", socket("control", control, false));
+            line.option("-device", port("control", CONTROL_PORT));
+        }
         line.option("-chardev", socket("monitor", monitor, true));
         line.option("-mon", "chardev=monitor,mode=control");
     }
@@ -175,6 +172,7 @@ mod tests {
             shape: Shape::RUN,
             memory: Memory(512),
             accel,
+            disk: MachineDisk::VhostUser,
             sockets: Sockets {
                 disk: "/r/disk,1.sock".into(),
                 control: "/r/control.sock".into(),

@@ -5,14 +5,12 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use irqstorm_agent::program::{FILES_TAG, STREAM_PORTS, writable_tag};
 
 use super::arguments::{Line, port, socket};
-use super::version::PACKAGE;
+use super::version::has_device;
 use crate::failure::Failure;
-use crate::process::spawn_failure;
 
 /// The device through which the guest sees the host's files.
 const DEVICE: &str = "virtio-9p-pci";
@@ -69,13 +67,7 @@ fn doubled(path: &OsStr) -> OsString {
 
 /// Sees to it that a QEMU can share files: it can be built without.
 pub(crate) fn check_sharing(qemu: &Path) -> Result<(), Failure> {
-    let mut command = Command::new(qemu);
-    command.args(["-device", "help"]).stdin(Stdio::null());
-    let output = command
-        .output()
-        .map_err(|source| spawn_failure(&command, PACKAGE, source))?;
-    let devices = String::from_utf8_lossy(&output.stdout);
-    if devices.contains(&format!("\"{DEVICE}\"")) {
+    if has_device(qemu, DEVICE)? {
         return Ok(());
     }
     Err(Failure::Qemu {

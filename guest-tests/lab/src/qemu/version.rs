@@ -73,6 +73,17 @@ pub(crate) fn check(qemu: &Path) -> Result<Version, Failure> {
     Ok(version)
 }
 
+/// Whether a QEMU has a device: it can be built without most.
+pub(crate) fn has_device(qemu: &Path, device: &str) -> Result<bool, Failure> {
+    let mut command = Command::new(qemu);
+    command.args(["-device", "help"]).stdin(Stdio::null());
+    let output = command
+        .output()
+        .map_err(|source| spawn_failure(&command, PACKAGE, source))?;
+    let devices = String::from_utf8_lossy(&output.stdout);
+    Ok(devices.contains(&format!("\"{device}\"")))
+}
+
 /// The version in "QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7)".
 fn parse(text: &str) -> Option<Version> {
     let (_, rest) = text.split_once("QEMU emulator version ")?;

@@ -15,6 +15,7 @@ pub(crate) fn document(record: &Record) -> Result<String, SerializeError> {
     let properties = [
         ("kernel", record.kernel.name.clone()),
         ("accel", record.accel.clone()),
+        ("disk", record.disk.clone()),
         ("scenario", record.scenario.clone()),
         ("seed", record.seed.to_string()),
         ("cpus", record.cpus.to_string()),

@@ -26,10 +26,11 @@ pub(crate) fn header_lines(record: &Record, cases: usize, name: Option<&str>) ->
     let release = kernel.release.as_deref().unwrap_or("unknown");
     let name = name.map(|name| format!("# Subtest: {}\n", one_line(name)));
     format!(
-        "KTAP version 1\n{}# kernel {} ({release}), {} CPUs, {}, scenario {}, seed {}\n1..{cases}\n",
+        "KTAP version 1\n{}# kernel {} ({release}), {} CPUs, {} disk, {}, scenario {}, seed {}\n1..{cases}\n",
         name.unwrap_or_default(),
         one_line(&kernel.name),
         record.cpus,
+        record.disk,
         record.accel,
         one_line(&record.scenario),
         record.seed,

@@ -34,6 +34,8 @@ pub(crate) struct Record {
     /// How many CPUs the host has for all of it.
     #[serde(default)]
     pub(crate) host_cpus: u32,
+    /// The disk, as the command line names it.
+    pub(crate) disk: String,
     /// The guest's CPUs and the device's queues, where a test asks for no
     /// others.
     pub(crate) cpus: u16,
@@ -164,17 +166,21 @@ pub(crate) struct DeviceCounts {
 }
 
 impl DeviceCounts {
-    /// What was counted between two looks.
-    pub(crate) fn between(before: &StatusReply, after: &StatusReply) -> DeviceCounts {
+    /// What was counted between two looks, if there was a device to look at.
+    pub(crate) fn between(
+        before: Option<&StatusReply>,
+        after: Option<&StatusReply>,
+    ) -> Option<DeviceCounts> {
+        let (before, after) = (before?, after?);
         let (from, to) = (&before.total, &after.total);
-        DeviceCounts {
+        Some(DeviceCounts {
             requests: to.requests.saturating_sub(from.requests),
             completed: to.completed.saturating_sub(from.completed),
             signalled: to.signalled.saturating_sub(from.signalled),
             suppressed: to.suppressed.saturating_sub(from.suppressed),
             spurious: to.spurious.saturating_sub(from.spurious),
             guard_pauses: after.guard_pauses.saturating_sub(before.guard_pauses),
-        }
+        })
     }
 }
 
@@ -264,6 +270,7 @@ pub(crate) mod samples {
             qemu: "7.2".into(),
             accel: "tcg".into(),
             host_cpus: 8,
+            disk: "virtio".into(),
             cpus: 2,
             memory_mib: 512,
             seed: 7,

@@ -137,6 +137,7 @@ fn the_schema_refuses_what_is_not_written() {
         ("/schema", json!(2)),
         ("/seconds", json!(-1)),
         ("/accel", json!("hvf")),
+        ("/disk", json!("floppy")),
         ("/kernel", json!({"name": "x"})),
         ("/cases/0/verdict", json!("maybe")),
         ("/cases/0/device", json!({"new": 1})),

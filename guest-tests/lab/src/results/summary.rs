@@ -23,12 +23,13 @@ pub(crate) fn summary(record: &Record) -> String {
         known => format!("{known} failed as expected, "),
     };
     text.push_str(&format!(
-        "{} passed, {} failed, {known}{} skipped, in {:.0} s (kernel {}, {}, seed {})\n",
+        "{} passed, {} failed, {known}{} skipped, in {:.0} s (kernel {}, {} disk, {}, seed {})\n",
         totals.passed,
         totals.failed,
         totals.skipped,
         record.seconds,
         record.kernel.name,
+        record.disk,
         record.accel,
         record.seed
     ));

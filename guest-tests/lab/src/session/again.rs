@@ -7,7 +7,7 @@ use std::path::Path;
 use irqstorm_agent::catalogue::TestInfo;
 
 use super::{Lab, Session, Subject, Trial};
-use crate::cli::SuiteChoice;
+use crate::cli::{DiskKind, SuiteChoice};
 use crate::patched;
 use crate::process::{option, shell_word};
 use crate::repository::DEFAULT_SCENARIO;
@@ -26,8 +26,9 @@ pub(crate) fn arguments(
         name: &subject.name,
         patches: patched::arguments(&subject.patch_files, results),
         suite: subject.suite,
-        qemu: &lab.qemu,
+        qemu: &lab.named_qemu,
         accel: lab.accel.accel.name(),
+        disk: lab.disk,
     };
     words(kernel, trial)
 }
@@ -40,13 +41,14 @@ struct Kernel<'a> {
     suite: SuiteChoice,
     qemu: &'a Path,
     accel: &'static str,
+    disk: DiskKind,
 }
 
 fn words(kernel: Kernel<'_>, trial: &Trial) -> Vec<OsString> {
     let mut words: Vec<OsString> = vec!["run".into(), "--kernel".into(), kernel.name.into()];
     words.extend(kernel.patches);
     let mut add = |name: &str, value: OsString| words.extend(option(name, value));
-    match suite::suite_of(&trial.tests) {
+    match suite::suite_of(&trial.tests, kernel.disk) {
         Some(suite) if suite == kernel.suite => {}
         Some(suite) => add("--suite", suite.name().into()),
         None => {
@@ -64,6 +66,9 @@ fn words(kernel: Kernel<'_>, trial: &Trial) -> Vec<OsString> {
     }
     add("--cpus", trial.cpus.to_string().into());
     add("--memory", trial.memory.to_string().into());
+    if kernel.disk != DiskKind::default() {
+        add("--disk", kernel.disk.name().into());
+    }
     add("--accel", kernel.accel.into());
     if kernel.qemu != Path::new(crate::cli::QEMU) {
         add("--qemu", kernel.qemu.into());
@@ -130,7 +135,13 @@ mod tests {
     fn trial() -> Trial {
         let scenario = Repository::find().unwrap().scenario(DEFAULT_SCENARIO);
         Trial {
-            tests: select(&["chains".into(), "marks".into()], SuiteChoice::All, &[]).unwrap(),
+            tests: select(
+                &["chains".into(), "marks".into()],
+                SuiteChoice::All,
+                &[],
+                DiskKind::Virtio,
+            )
+            .unwrap(),
             expectations: Expectations::default(),
             scenario: scenario.unwrap(),
             seed: u64::MAX,
@@ -173,6 +184,7 @@ mod tests {
             suite: SuiteChoice::All,
             qemu: Path::new("/opt/qemu (new)/bin"),
             accel: "tcg",
+            disk: DiskKind::QemuNvme,
         };
         let name = kernel.name;
         let text = line(&words(kernel, &trial));
@@ -192,19 +204,21 @@ mod tests {
         let machine = found.machine;
         assert_eq!((machine.cpus, machine.memory), (trial.cpus, trial.memory));
         assert_eq!(machine.qemu, Path::new("/opt/qemu (new)/bin"));
+        assert_eq!(machine.disk, DiskKind::QemuNvme);
         assert_eq!(machine.accel, crate::cli::AccelChoice::Tcg);
     }
 
     #[test]
     fn what_is_as_it_would_be_anyway_is_not_said() {
         let mut trial = trial();
-        trial.tests = select(&[], SuiteChoice::All, &[]).unwrap();
+        trial.tests = select(&[], SuiteChoice::All, &[], DiskKind::Virtio).unwrap();
         let kernel = Kernel {
             name: "7.3",
             patches: Vec::new(),
             suite: SuiteChoice::All,
             qemu: Path::new(crate::cli::QEMU),
             accel: "kvm",
+            disk: DiskKind::Virtio,
         };
         let text = line(&words(kernel, &trial));
         let seed = u64::MAX;

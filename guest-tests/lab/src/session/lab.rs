@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 //! The machine that runs are made on, and what is built for them there.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use irqstorm_images::{Images, KernelChoice, PatchSet, Patched};
 
 use crate::artifacts::Artifacts;
-use crate::cli::{MachineArguments, SuiteChoice};
+use crate::cli::{DiskKind, MachineArguments, QEMU, SuiteChoice};
 use crate::failure::Failure;
 use crate::patched;
 use crate::progress::Stages;
 use crate::qemu::{self, Accel, Choice, Version};
 use crate::repository::Repository;
+
+/// QEMU's client of vfio-user.
+const VFIO_USER: &str = "vfio-user-pci";
 
 /// A checkout, its cache, and a QEMU with what runs the guest's CPUs.
 #[derive(Clone, Debug)]
@@ -20,10 +23,14 @@ pub(crate) struct Lab {
     repository: Repository,
     /// The QEMU.
     pub(crate) qemu: PathBuf,
+    /// The QEMU that was asked for, in place of which another may be used.
+    pub(super) named_qemu: PathBuf,
     /// Its version.
     pub(crate) qemu_version: Version,
     /// What runs the guest's CPUs.
     pub(crate) accel: Choice,
+    /// The disk that its guests have.
+    pub(crate) disk: DiskKind,
 }
 
 /// A kernel as it was asked for, found to be there.
@@ -76,18 +83,27 @@ impl Wanted {
 }
 
 impl Lab {
-    /// Sees to it that there is a QEMU that can be used.
+    /// Sees to it that there is a QEMU that can be used, which may take fetching
+    /// one.
     pub(crate) fn find(
         repository: Repository,
         arguments: &MachineArguments,
+        stages: &mut Stages,
     ) -> Result<Lab, Failure> {
-        let qemu_version = qemu::check(&arguments.qemu)?;
+        let images = repository.images()?;
+        let qemu = match arguments.disk {
+            DiskKind::Nvme => with_vfio_user(&images, &arguments.qemu, stages)?,
+            DiskKind::Virtio | DiskKind::QemuNvme => arguments.qemu.clone(),
+        };
+        let qemu_version = qemu::check(&qemu)?;
         Ok(Lab {
-            images: repository.images()?,
+            images,
             repository,
-            qemu: arguments.qemu.clone(),
+            qemu,
+            named_qemu: arguments.qemu.clone(),
             qemu_version,
             accel: qemu::choose(arguments.accel, qemu_version),
+            disk: arguments.disk,
         })
     }
 
@@ -118,4 +134,25 @@ impl Lab {
             note: None,
         };
     }
+}
+
+/// A QEMU that takes a disk over vfio-user: the one that was named, or else the
+/// one of the cache.
+fn with_vfio_user(images: &Images, named: &Path, stages: &mut Stages) -> Result<PathBuf, Failure> {
+    let by_default = named == Path::new(QEMU);
+    let is_there = !by_default || irqstorm_images::is_present(QEMU);
+    if is_there && qemu::has_device(named, VFIO_USER)? {
+        return Ok(named.to_owned());
+    }
+    if by_default {
+        let brought = images.newer_qemu(stages)?;
+        stages.end();
+        return Ok(brought);
+    }
+    Err(Failure::Qemu {
+        path: named.to_owned(),
+        reason: format!(
+            "it has no {VFIO_USER}, which came with QEMU 10.1; without --qemu one that has it is brought into the cache"
+        ),
+    })
 }

@@ -11,6 +11,7 @@
 
 pub(crate) mod again;
 mod lab;
+mod scratch;
 mod script;
 mod trial;
 mod watcher;
@@ -21,15 +22,16 @@ use std::time::Instant;
 use chrono::{SecondsFormat, Utc};
 
 pub(crate) use lab::{Lab, Subject, Wanted};
+pub(crate) use scratch::{Scratch, machine_disk};
 pub(crate) use trial::{Trial, random_seed};
 pub(crate) use watcher::Watcher;
 
-use crate::device::{Device, DeviceOptions, Disk};
+use crate::device::{Device, DeviceOptions, Disk, Transport};
 use crate::failure::Failure;
 use crate::guest::Outputs;
 use crate::patched;
 use crate::progress::Stages;
-use crate::qemu::{Machine, Sockets};
+use crate::qemu::{Machine, MachineDisk, Sockets};
 use crate::results::{
     Folder, KernelRecord, Record, ReplayRecord, SCHEMA, bail_out_line, totals_line,
 };
@@ -55,8 +57,10 @@ impl Begun {
 
 /// A trial under way: device and guest are up.
 pub(crate) struct Session {
-    // Dropped in this order: the processes before the folder of their sockets.
+    // Dropped in this order: the processes before the folder of their sockets
+    // and what QEMU's own disk keeps its data in.
     bench: Bench,
+    _scratch: Option<Scratch>,
     run_dir: RunDir,
     trial: Trial,
     record: Record,
@@ -100,11 +104,23 @@ impl Session {
             patched::keep(patched, &folder)?;
         }
         let run_dir = RunDir::create()?;
-        let machine = machine_of(lab, subject, trial, &run_dir);
+        let (disk, scratch) =
+            machine_disk(lab.disk, &Disk::default(), trial.most_queues(), &folder)?;
+        let machine = machine_of(lab, subject, trial, disk, &run_dir);
         let options = device_options(lab, subject, trial, &machine, &folder);
-        let script = script::commands(lab, subject, trial, &machine, &options, &run_dir, &folder);
+        let script = script::commands(
+            lab,
+            subject,
+            trial,
+            &machine,
+            options.as_ref(),
+            &run_dir,
+            &folder,
+        );
         folder.write("commands.txt", script.as_bytes())?;
-        let device = Device::start(&options, &folder.join("device.log"))?;
+        let device = options
+            .map(|options| Device::start(&options, &folder.join("device.log")))
+            .transpose()?;
         let outputs = Outputs::create(&folder)?;
         let mut bench = Bench::new(
             device,
@@ -120,6 +136,7 @@ impl Session {
         let record = first_record(lab, subject, trial, begun, &mut bench)?;
         Ok(Session {
             bench,
+            _scratch: scratch,
             run_dir,
             trial: trial.clone(),
             record,
@@ -159,12 +176,12 @@ impl Session {
     /// How well the device kept its times, and what became of the decisions
     /// that were to be taken again.
     fn ask_device(&mut self) -> Result<(), Failure> {
-        let status = self.bench.device.status()?;
-        self.record.precision = Some(status.precision);
+        let status = self.bench.status()?;
+        self.record.precision = status.as_ref().map(|status| status.precision);
         if let Some(path) = &self.trial.replay {
             self.record.replay = Some(ReplayRecord {
                 file: path.display().to_string(),
-                counts: status.replay.unwrap_or_default(),
+                counts: status.and_then(|status| status.replay).unwrap_or_default(),
             });
         }
         self.folder.write_reports(&self.record)
@@ -206,7 +223,13 @@ fn host_cpus() -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
 }
 
-fn machine_of(lab: &Lab, subject: &Subject, trial: &Trial, run_dir: &RunDir) -> Machine {
+fn machine_of(
+    lab: &Lab,
+    subject: &Subject,
+    trial: &Trial,
+    disk: MachineDisk,
+    run_dir: &RunDir,
+) -> Machine {
     Machine {
         kernel: subject.artifacts.kernel.bzimage.clone(),
         initramfs: subject.artifacts.initramfs.clone(),
@@ -217,6 +240,7 @@ fn machine_of(lab: &Lab, subject: &Subject, trial: &Trial, run_dir: &RunDir) -> 
             .unwrap_or_default(),
         memory: trial.memory,
         accel: lab.accel.accel,
+        disk,
         sockets: Sockets {
             disk: run_dir.join("disk.sock"),
             control: run_dir.join(CONTROL_SOCKET),
@@ -227,15 +251,17 @@ fn machine_of(lab: &Lab, subject: &Subject, trial: &Trial, run_dir: &RunDir) -> 
     }
 }
 
+/// What the device is started with, if there is one.
 fn device_options(
     lab: &Lab,
     subject: &Subject,
     trial: &Trial,
     machine: &Machine,
     folder: &Folder,
-) -> DeviceOptions {
-    DeviceOptions {
+) -> Option<DeviceOptions> {
+    Some(DeviceOptions {
         program: subject.artifacts.device.clone(),
+        transport: Transport::of(&machine.disk)?,
         disk_socket: machine.sockets.disk.clone(),
         control_socket: machine.sockets.control.clone(),
         disk: Disk::default(),
@@ -245,7 +271,7 @@ fn device_options(
         record: folder.join("decisions.ndjson"),
         replay: trial.replay.clone(),
         resizes: lab.qemu_version.wants_other_capacity(),
-    }
+    })
 }
 
 /// The record before its first case.
@@ -267,6 +293,7 @@ fn first_record(
         qemu: lab.qemu_version.to_string(),
         accel: bench.machine().accel.name().to_owned(),
         host_cpus: host_cpus(),
+        disk: lab.disk.name().to_owned(),
         cpus: trial.cpus,
         memory_mib: trial.memory.0,
         seed: trial.seed,

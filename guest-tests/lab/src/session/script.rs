@@ -17,34 +17,49 @@ pub(super) fn commands(
     subject: &Subject,
     trial: &Trial,
     machine: &Machine,
-    options: &DeviceOptions,
+    options: Option<&DeviceOptions>,
     run_dir: &RunDir,
     results: &Folder,
 ) -> String {
-    let mut by_hand = options.clone();
-    // Not over what the run that this file belongs to left.
-    by_hand.events = run_dir.join("events.ndjson");
-    by_hand.record = run_dir.join("decisions.ndjson");
-    let device = shell_line(&by_hand.program, &by_hand.arguments());
     let guests: String = suite::machines(&trial.tests)
         .into_iter()
         .map(|shape| guest(lab, machine, shape))
         .collect();
-    let folder = run_dir.path().display();
-    let control = machine.sockets.control.display();
     let again = again::arguments(lab, subject, trial, results.path());
     let again = shell_line("irqstorm".as_ref(), &again);
+    let folder = run_dir.path().display();
+    let device = match options {
+        Some(options) => device(trial, options, run_dir),
+        None => "# Its disk is an empty file of that name, made anew.\n".to_owned(),
+    };
     format!(
         "# The run again:\n{again}\n\n\
-         # Its decisions again, whatever they depend on has become:\n\
-         #   irqstorm run --replay {decisions}\n\n\
          # Or by hand, with the guest's console on this terminal (SIGTERM to QEMU\n\
-         # ends it). The device first:\n\
-         mkdir -p -m 700 {folder}\n{device} &\n\
+         # ends it):\n\
+         mkdir -p -m 700 {folder}\n\
+         {device}\n\
+         {guests}"
+    )
+}
+
+/// How to start the device, and to have it do the same.
+fn device(trial: &Trial, options: &DeviceOptions, run_dir: &RunDir) -> String {
+    let by_hand = DeviceOptions {
+        // Not over what the run that this file belongs to left.
+        events: run_dir.join("events.ndjson"),
+        record: run_dir.join("decisions.ndjson"),
+        ..options.clone()
+    };
+    let device = shell_line(&by_hand.program, &by_hand.arguments());
+    let control = options.control_socket.display();
+    format!(
+        "# The device first:\n\
+         {device} &\n\
          until [ -S {control} ]; do sleep 0.1; done\n\n\
          # Its scenario, once the guest is up, from another terminal:\n\
-         #   irqstorm ctl --socket {control} scenario {scenario}\n\n\
-         {guests}",
+         #   irqstorm ctl --socket {control} scenario {scenario}\n\
+         # Its decisions again, whatever they depend on has become:\n\
+         #   irqstorm run --replay {decisions}\n",
         scenario = trial.scenario.name,
         decisions = shell_word(options.record.as_os_str()),
     )

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use irqstorm_agent::catalogue::Shape;
+use irqstorm_core::control::StatusReply;
 use irqstorm_images::Progress;
 
 use crate::console::Console;
@@ -24,8 +25,8 @@ const TRIAL_LIMIT: Duration = Duration::from_secs(20);
 
 /// What tests are run on.
 pub(crate) struct Bench {
-    /// The device.
-    pub(crate) device: Device,
+    /// The device; none if the disk is QEMU's own.
+    pub(crate) device: Option<Device>,
     /// The scenario in force when a test begins.
     pub(crate) scenario: NamedScenario,
     /// Where progress is shown.
@@ -41,7 +42,7 @@ pub(crate) struct Bench {
 impl Bench {
     /// A bench without a guest yet.
     pub(crate) fn new(
-        device: Device,
+        device: Option<Device>,
         scenario: NamedScenario,
         stages: Stages,
         qemu: PathBuf,
@@ -89,7 +90,7 @@ impl Bench {
         let stage = format!("boot {}{comma}{shape}", self.kernel);
         self.stages.begin(&stage, None);
         // The storm of a test that failed would slow the boot.
-        self.device.quiet()?;
+        self.quiet()?;
         let guest = Guest::boot(
             &self.qemu,
             &self.machine,
@@ -122,6 +123,33 @@ impl Bench {
         self.guest.as_mut().ok_or_else(gone)
     }
 
+    /// Makes the device one that a guest can be booted from.
+    pub(crate) fn quiet(&mut self) -> Result<(), Failure> {
+        self.device.as_mut().map_or(Ok(()), Device::quiet)
+    }
+
+    /// Puts the bench's scenario in force.
+    pub(crate) fn set_scenario(&mut self) -> Result<(), Failure> {
+        match &mut self.device {
+            Some(device) => device.set_scenario(&self.scenario),
+            None => Ok(()),
+        }
+    }
+
+    /// The device's counters.
+    pub(crate) fn status(&mut self) -> Result<Option<StatusReply>, Failure> {
+        self.device.as_mut().map(Device::status).transpose()
+    }
+
+    /// Fails if the device has ended: it will then not answer what `what` asks
+    /// of it.
+    pub(crate) fn check_device(&mut self, what: &str) -> Result<(), Failure> {
+        match &mut self.device {
+            Some(device) => device.check(what),
+            None => Ok(()),
+        }
+    }
+
     /// Leaves the guest to whoever wants to look at it: the next test gets
     /// another one.
     pub(crate) fn distrust_guest(&mut self) {
@@ -143,6 +171,8 @@ impl Bench {
         if let Some(guest) = self.guest.filter(|_| self.trusted) {
             guest.power_off();
         }
-        self.device.end();
+        if let Some(device) = self.device {
+            device.end();
+        }
     }
 }

@@ -48,18 +48,17 @@ pub(super) fn run(bench: &mut Bench, test: &TestInfo, seed: u64) -> Result<Case,
     bench.prepare_guest(shape)?;
     bench.stages.begin(test.name, None);
     let begun = Instant::now();
-    bench.device.quiet()?;
-    let scenario = bench.scenario.clone();
-    bench.device.set_scenario(&scenario)?;
-    let before = bench.device.status()?;
+    bench.quiet()?;
+    bench.set_scenario()?;
+    let before = bench.status()?;
     let ending = watch(bench, test, seed)?;
     let seconds = begun.elapsed().as_secs_f64();
-    let after = bench.device.status()?;
+    let after = bench.status()?;
     let hang = match ending {
         Ending::Limit(_) => Some(look_at_hang(bench)?),
         _ => None,
     };
-    bench.device.quiet()?;
+    bench.quiet()?;
     bench.stages.end();
     let mut lagging = false;
     if let Ending::Finished(_) = ending {
@@ -81,7 +80,8 @@ pub(super) fn run(bench: &mut Bench, test: &TestInfo, seed: u64) -> Result<Case,
         seconds,
         figures,
         points,
-        device: (verdict != Verdict::Skip).then(|| DeviceCounts::between(&before, &after)),
+        device: DeviceCounts::between(before.as_ref(), after.as_ref())
+            .filter(|_| verdict != Verdict::Skip),
         splats,
         hang,
         expected: None,
@@ -101,7 +101,7 @@ fn watch(bench: &mut Bench, test: &TestInfo, seed: u64) -> Result<Ending, Failur
         return Ok(Ending::Lost(reason));
     }
     loop {
-        bench.device.check(test.name)?;
+        bench.check_device(test.name)?;
         let next_look = deadline.min(Instant::now() + DEVICE_LOOK);
         match bench.present_guest()?.receive(next_look)? {
             Received::TimedOut if Instant::now() < deadline => {}
@@ -122,12 +122,12 @@ fn watch(bench: &mut Bench, test: &TestInfo, seed: u64) -> Result<Ending, Failur
 /// What the device holds, and what the guest says of itself if it still does.
 fn look_at_hang(bench: &mut Bench) -> Result<Hang, Failure> {
     bench.stages.begin("look at what hangs", None);
-    let held = bench.device.held()?;
-    let mut hang = Hang {
-        held_total: held.total,
-        held: held.held,
-        ..Hang::default()
-    };
+    let mut hang = Hang::default();
+    if let Some(device) = &mut bench.device {
+        let held = device.held()?;
+        hang.held_total = held.total;
+        hang.held = held.held;
+    }
     let guest = bench.present_guest()?;
     if !dump(guest, &mut hang)? {
         guest.sysrq_blocked();

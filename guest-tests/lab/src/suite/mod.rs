@@ -25,7 +25,7 @@ pub(crate) use verdict::exit_of;
 pub(crate) use ways::{Way, ways_of};
 
 use self::names::Pattern;
-use crate::cli::SuiteChoice;
+use crate::cli::{DiskKind, SuiteChoice};
 use crate::failure::Failure;
 use crate::results::{Case, Record};
 
@@ -33,12 +33,14 @@ use crate::results::{Case, Record};
 pub(crate) const QUIET: &str = "quiet-console";
 
 /// The tests of these names; if none, those of a suite; without those that are
-/// excluded, by name or pattern. They are in the order of the catalogue, but
-/// those of one machine together, so that it boots once.
+/// excluded, by name or pattern, and without those that are about other disks.
+/// They are in the order of the catalogue, but those of one machine together,
+/// so that it boots once.
 pub(crate) fn select(
     names: &[String],
     suite: SuiteChoice,
     excluded: &[String],
+    disk: DiskKind,
 ) -> Result<Vec<&'static TestInfo>, Failure> {
     for name in names {
         known(name)?;
@@ -53,6 +55,7 @@ pub(crate) fn select(
         })?;
     let wanted = |test: &&TestInfo| match suite {
         _ if !names.is_empty() => names.iter().any(|name| name == test.name),
+        _ if !test.needs.disks.have(disk.is_nvme()) => false,
         SuiteChoice::All => !test.by_name,
         SuiteChoice::Core => CORE.contains(&test.name),
     };
@@ -68,8 +71,8 @@ pub(crate) fn select(
 }
 
 /// The suite that these tests are all of, if they are one.
-pub(crate) fn suite_of(tests: &[&'static TestInfo]) -> Option<SuiteChoice> {
-    let is = |suite: &SuiteChoice| select(&[], *suite, &[]).is_ok_and(|all| all == tests);
+pub(crate) fn suite_of(tests: &[&'static TestInfo], disk: DiskKind) -> Option<SuiteChoice> {
+    let is = |suite: &SuiteChoice| select(&[], *suite, &[], disk).is_ok_and(|all| all == tests);
     SuiteChoice::value_variants().iter().copied().find(is)
 }
 
@@ -180,37 +183,42 @@ mod tests {
 
     #[test]
     fn all_tests_but_the_long_ones_are_run_unless_some_are_named() {
-        let short = TESTS.iter().filter(|test| !test.by_name);
-        assert!(
-            select(&[], SuiteChoice::All, &[])
-                .unwrap()
-                .into_iter()
-                .eq(short)
-        );
+        for disk in [DiskKind::Virtio, DiskKind::Nvme] {
+            let about = |test: &&TestInfo| test.needs.disks.have(disk.is_nvme());
+            let short = TESTS.iter().filter(|test| !test.by_name).filter(about);
+            let selected = select(&[], SuiteChoice::All, &[], disk).unwrap();
+            assert!(selected.into_iter().eq(short));
+        }
         let long = TESTS.iter().find(|test| test.by_name).unwrap();
         assert_eq!(
-            select(&[long.name.to_owned()], SuiteChoice::All, &[]).unwrap(),
+            select(
+                &[long.name.to_owned()],
+                SuiteChoice::All,
+                &[],
+                DiskKind::Virtio
+            )
+            .unwrap(),
             [long]
         );
         let names = ["task-context".to_owned()];
-        let selected = select(&names, SuiteChoice::All, &[]).unwrap();
+        let selected = select(&names, SuiteChoice::All, &[], DiskKind::Virtio).unwrap();
         assert_eq!(selected.len(), 1);
         assert_eq!(selected[0].name, "task-context");
     }
 
     #[test]
     fn the_core_boots_once() {
-        let selected = select(&[], SuiteChoice::Core, &[]).unwrap();
+        let selected = select(&[], SuiteChoice::Core, &[], DiskKind::Virtio).unwrap();
         assert_eq!(selected.len(), CORE.len());
         assert_eq!(machines(&selected), [Shape::RUN]);
         let names = ["unplug".to_owned()];
-        let named = select(&names, SuiteChoice::Core, &[]).unwrap();
+        let named = select(&names, SuiteChoice::Core, &[], DiskKind::Virtio).unwrap();
         assert_eq!(named.len(), 1);
     }
 
     #[test]
     fn each_machine_boots_once() {
-        let selected = select(&[], SuiteChoice::All, &[]).unwrap();
+        let selected = select(&[], SuiteChoice::All, &[], DiskKind::Virtio).unwrap();
         let mut machines = machines(&selected);
         assert_eq!(machines[0], Shape::RUN);
         while let Some(machine) = machines.pop() {
@@ -220,7 +228,13 @@ mod tests {
 
     #[test]
     fn an_unknown_test_is_answered_with_what_there_is() {
-        let failure = select(&["nosuch".to_owned()], SuiteChoice::All, &[]).unwrap_err();
+        let failure = select(
+            &["nosuch".to_owned()],
+            SuiteChoice::All,
+            &[],
+            DiskKind::Virtio,
+        )
+        .unwrap_err();
         assert_eq!(failure.exit(), Exit::Usage);
         let text = failure.to_string();
         assert!(
@@ -231,7 +245,13 @@ mod tests {
 
     #[test]
     fn what_is_to_fail_must_be_run() {
-        let selected = select(&["task-context".to_owned()], SuiteChoice::All, &[]).unwrap();
+        let selected = select(
+            &["task-context".to_owned()],
+            SuiteChoice::All,
+            &[],
+            DiskKind::Virtio,
+        )
+        .unwrap();
         assert!(check_expected(&["task-context".to_owned()], &selected).is_ok());
         assert!(check_expected(&["exactly-once".to_owned()], &selected).is_err());
         assert!(check_expected(&["nosuch".to_owned()], &selected).is_err());

@@ -204,7 +204,13 @@ mod tests {
         record.cases.retain(|case| case.verdict != Verdict::Fail);
         assert_eq!(exit_of(&record), Exit::Passed);
         let names = ["task-context".to_owned()];
-        let selected = select(&names, crate::cli::SuiteChoice::All, &[]).unwrap();
+        let selected = select(
+            &names,
+            crate::cli::SuiteChoice::All,
+            &[],
+            Default::default(),
+        )
+        .unwrap();
         let must = Expectations::read(&names, &selected, &[], false).unwrap();
         for case in &mut record.cases {
             case.expected = must.of(&case.name, "7.2+v4");

@@ -140,7 +140,7 @@ fn watch(
             messages.push(ToAgent::Resize(terminal::window()));
         }
         if looked.elapsed() >= DEVICE_LOOK {
-            bench.device.check(NAME)?;
+            bench.check_device(NAME)?;
             looked = Instant::now();
         }
         let guest = bench.present_guest()?;

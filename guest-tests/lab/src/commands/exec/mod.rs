@@ -20,18 +20,18 @@ use irqstorm_core::control::StatusReply;
 
 use crate::cli::{DiskArguments, ExecArguments};
 use crate::console::Splat;
-use crate::device::{self, Device, DeviceOptions, Disk, Store};
+use crate::device::{self, Device, DeviceOptions, Disk, Store, Transport};
 use crate::failure::{Exit, Failure};
 use crate::guest::Outputs;
 use crate::interrupt;
 use crate::patched;
 use crate::process::shell_line;
 use crate::progress::Stages;
-use crate::qemu::{self, HostFiles, Machine, Sockets};
+use crate::qemu::{self, HostFiles, Machine, MachineDisk, Sockets};
 use crate::repository::{NamedScenario, Repository};
 use crate::results::{DeviceCounts, Folder, KernelRecord};
 use crate::run_dir::{CONTROL_SOCKET, RunDir};
-use crate::session::{Lab, Subject, Wanted, random_seed};
+use crate::session::{Lab, Subject, Wanted, machine_disk, random_seed};
 use crate::suite::Bench;
 use follow::{End, follow};
 use report::{ExecRecord, commands, conclude};
@@ -72,7 +72,7 @@ impl Plan {
 
 fn disk(arguments: &DiskArguments) -> Result<Disk, Failure> {
     let store = match &arguments.disk_file {
-        None => Store::Memory(arguments.disk_size.clone()),
+        None => Store::Memory(arguments.disk_size.0),
         Some(file) => {
             let unusable = |error: std::io::Error| Failure::BadArgument {
                 what: format!("--disk-file {}", file.display()),
@@ -84,7 +84,7 @@ fn disk(arguments: &DiskArguments) -> Result<Disk, Failure> {
     Ok(Disk {
         store,
         read_only: arguments.disk_read_only,
-        block_size: arguments.block_size.clone(),
+        block_size: arguments.block_size,
     })
 }
 
@@ -94,13 +94,13 @@ pub(crate) fn run(arguments: &ExecArguments) -> Result<Exit, Failure> {
     let started = Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true);
     let repository = Repository::find()?;
     let plan = Plan::make(arguments, &repository)?;
-    let lab = Lab::find(repository, &arguments.machine)?;
-    qemu::check_sharing(&lab.qemu)?;
     interrupt::install()?;
     let mut stages = match arguments.verbose {
         true => Stages::new(),
         false => Stages::for_terminals(),
     };
+    let lab = Lab::find(repository, &arguments.machine, &mut stages)?;
+    qemu::check_sharing(&lab.qemu)?;
     let subject = lab.build(&plan.wanted, &mut stages)?;
     interrupt::check()?;
     if let Some(note) = &lab.accel.note {
@@ -111,7 +111,11 @@ pub(crate) fn run(arguments: &ExecArguments) -> Result<Exit, Failure> {
         patched::keep(patched, &folder)?;
     }
     let run_dir = RunDir::create()?;
-    let mut bench = open(arguments, &plan, &lab, &subject, &run_dir, &folder, stages)?;
+    let kind = arguments.machine.disk;
+    let queues = arguments.queues.unwrap_or(arguments.machine.cpus);
+    let (disk, _scratch) = machine_disk(kind, &plan.disk, queues, &folder)?;
+    let machine = machine_of(arguments, &plan, &lab, &subject, disk, &run_dir);
+    let mut bench = open(arguments, &plan, &lab, &subject, machine, &folder, stages)?;
     let followed = execute(&mut bench, &plan, &folder)?;
     let mut record = ExecRecord {
         schema: ExecRecord::SCHEMA,
@@ -121,6 +125,7 @@ pub(crate) fn run(arguments: &ExecArguments) -> Result<Exit, Failure> {
         kernel: KernelRecord::from(&subject.artifacts.kernel),
         qemu: lab.qemu_version.to_string(),
         accel: bench.machine().accel.name().to_owned(),
+        disk: kind.name().to_owned(),
         cpus: arguments.machine.cpus,
         queues: bench.machine().shape.queues(arguments.machine.cpus),
         memory_mib: arguments.machine.memory.0,
@@ -163,13 +168,13 @@ fn open(
     plan: &Plan,
     lab: &Lab,
     subject: &Subject,
-    run_dir: &RunDir,
+    machine: Machine,
     folder: &Folder,
     stages: Stages,
 ) -> Result<Bench, Failure> {
-    let machine = machine_of(arguments, plan, lab, subject, run_dir);
-    let options = DeviceOptions {
+    let options = Transport::of(&machine.disk).map(|transport| DeviceOptions {
         program: subject.artifacts.device.clone(),
+        transport,
         disk_socket: machine.sockets.disk.clone(),
         control_socket: machine.sockets.control.clone(),
         disk: plan.disk.clone(),
@@ -179,17 +184,20 @@ fn open(
         record: folder.join("decisions.ndjson"),
         replay: plan.replay.clone(),
         resizes: lab.qemu_version.wants_other_capacity(),
-    };
+    });
+    let line = |options: &DeviceOptions| shell_line(&options.program, &options.arguments());
     let script = commands(
         arguments,
         &plan.order,
         plan.seed,
         folder,
-        &shell_line(&options.program, &options.arguments()),
+        options.as_ref().map(line).as_deref(),
         &shell_line(&lab.qemu, &machine.arguments()),
     );
     folder.write("commands.txt", script.as_bytes())?;
-    let device = Device::start(&options, &folder.join("device.log"))?;
+    let device = options
+        .map(|options| Device::start(&options, &folder.join("device.log")))
+        .transpose()?;
     let outputs = Outputs::create(folder)?;
     let mut bench = Bench::new(
         device,
@@ -209,6 +217,7 @@ fn machine_of(
     plan: &Plan,
     lab: &Lab,
     subject: &Subject,
+    disk: MachineDisk,
     run_dir: &RunDir,
 ) -> Machine {
     let writable = plan.order.writable.iter();
@@ -222,6 +231,7 @@ fn machine_of(
         },
         memory: arguments.machine.memory,
         accel: lab.accel.accel,
+        disk,
         sockets: Sockets {
             disk: run_dir.join("disk.sock"),
             control: run_dir.join(CONTROL_SOCKET),
@@ -240,16 +250,14 @@ fn machine_of(
 /// A program's end, and the device's counters around it.
 struct Followed {
     end: End,
-    before: StatusReply,
+    before: Option<StatusReply>,
     after: Option<StatusReply>,
 }
 
 impl Followed {
-    fn counts(&self) -> DeviceCounts {
-        let after = self.after.as_ref();
-        after.map_or_else(DeviceCounts::default, |after| {
-            DeviceCounts::between(&self.before, after)
-        })
+    fn counts(&self) -> Option<DeviceCounts> {
+        let after = self.after.as_ref().or(self.before.as_ref());
+        DeviceCounts::between(self.before.as_ref(), after)
     }
 }
 
@@ -261,14 +269,13 @@ fn execute(bench: &mut Bench, plan: &Plan, folder: &Folder) -> Result<Followed, 
         plan.seed,
         folder.path().display()
     ));
-    let scenario = bench.scenario.clone();
-    bench.device.set_scenario(&scenario)?;
-    let before = bench.device.status()?;
+    bench.set_scenario()?;
+    let before = bench.status()?;
     let end = follow(bench, &plan.order)?;
     Ok(Followed {
         end,
         before,
-        after: bench.device.status().ok(),
+        after: bench.status().unwrap_or_default(),
     })
 }
 
@@ -282,7 +289,7 @@ fn close(mut bench: Bench, end: &End) -> Vec<Splat> {
         End::Lost(_) => bench.distrust_guest(),
         // What is held would keep the guest from writing out what it has.
         _ => {
-            let _ = bench.device.quiet();
+            let _ = bench.quiet();
         }
     }
     bench.end();

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use irqstorm_agent::program::{Execute, Raw};
 use irqstorm_agent::protocol::{MAX_LINE, ToAgent};
 
-use crate::cli::ExecArguments;
+use crate::cli::{DiskKind, ExecArguments};
 use crate::failure::{Failure, io_failure};
 use crate::terminal;
 
@@ -51,7 +51,7 @@ pub(super) fn order(arguments: &ExecArguments) -> Result<Execute, Failure> {
     };
     let order = Execute {
         command: command.into_iter().map(Raw::from).collect(),
-        environment: environment(&arguments.env)?,
+        environment: environment(&arguments.env, arguments.machine.disk)?,
         folder: Raw::from(folder(arguments.folder.as_deref())?.into_os_string()),
         writable: writable(&arguments.write_to)?,
         terminal: (arguments.shell || arguments.tty).then(terminal::window),
@@ -66,7 +66,7 @@ fn variable(name: &str) -> Option<OsString> {
 
 /// The program's environment: what is kept, what was asked for, and who and
 /// where it is.
-fn environment(more: &[OsString]) -> Result<Vec<(Raw, Raw)>, Failure> {
+fn environment(more: &[OsString], disk: DiskKind) -> Result<Vec<(Raw, Raw)>, Failure> {
     let is_kept =
         |name: &OsStr| KEPT.iter().any(|kept| name == *kept) || name.as_bytes().starts_with(b"LC_");
     let mut all: Vec<(OsString, OsString)> = std::env::vars_os()
@@ -81,7 +81,7 @@ fn environment(more: &[OsString]) -> Result<Vec<(Raw, Raw)>, Failure> {
     for (name, value) in [
         ("USER", "root"),
         ("LOGNAME", "root"),
-        ("IRQSTORM_DISK", "/dev/vda"),
+        ("IRQSTORM_DISK", disk.guest_path()),
     ] {
         set(name.as_ref(), value.into());
     }
@@ -218,13 +218,14 @@ mod tests {
 
     #[test]
     fn the_session_of_the_user_stays_here() {
-        let all = environment(&["DISPLAY=:0".into()]).unwrap();
+        let all = environment(&["DISPLAY=:0".into()], DiskKind::Nvme).unwrap();
         let value = |name: &str| {
             let found = all.iter().find(|(known, _)| known.to_text() == name);
             found.map(|(_, value)| value.to_text())
         };
         assert_eq!(value("USER").unwrap(), "root");
         assert_eq!(value("DISPLAY").unwrap(), ":0");
+        assert_eq!(value("IRQSTORM_DISK").unwrap(), "/dev/nvme0n1");
         assert!(value("PATH").unwrap().contains("/usr/sbin"));
         // Of those that cargo sets.
         assert_eq!(value("CARGO_MANIFEST_DIR"), None);

@@ -30,6 +30,7 @@ pub(super) struct ExecRecord {
     pub(super) kernel: KernelRecord,
     pub(super) qemu: String,
     pub(super) accel: String,
+    pub(super) disk: String,
     pub(super) cpus: u16,
     pub(super) queues: u16,
     pub(super) memory_mib: u32,
@@ -42,7 +43,7 @@ pub(super) struct ExecRecord {
     /// Why it did not.
     pub(super) lost: Option<String>,
     /// While it ran.
-    pub(super) device: DeviceCounts,
+    pub(super) device: Option<DeviceCounts>,
     pub(super) complaints: Vec<Splat>,
 }
 
@@ -99,14 +100,14 @@ pub(super) fn commands(
     order: &Execute,
     seed: u64,
     results: &Folder,
-    device: &str,
+    device: Option<&str>,
     guest: &str,
 ) -> String {
     let again = shell_line("irqstorm".as_ref(), &again(arguments, order, seed, results));
     let folder = shell_word(order.folder.as_os_str());
-    format!(
-        "# The same again:\ncd {folder}\n{again}\n\n# What it started, the device first:\n{device}\n\n{guest}\n"
-    )
+    let device = device.map(|line| format!("the device first:\n{line}\n\n"));
+    let device = device.unwrap_or_else(|| "with an empty file as its disk:\n".into());
+    format!("# The same again:\ncd {folder}\n{again}\n\n# What it started, {device}{guest}\n")
 }
 
 fn again(arguments: &ExecArguments, order: &Execute, seed: u64, results: &Folder) -> Vec<OsString> {
@@ -115,6 +116,7 @@ fn again(arguments: &ExecArguments, order: &Execute, seed: u64, results: &Folder
     option("--kernel", arguments.kernel.clone().into());
     option("--scenario", arguments.scenario.clone().into());
     option("--seed", seed.to_string().into());
+    option("--disk", arguments.machine.disk.name().into());
     option("--cpus", arguments.machine.cpus.to_string().into());
     option(
         "--memory",
@@ -128,9 +130,9 @@ fn again(arguments: &ExecArguments, order: &Execute, seed: u64, results: &Folder
     }
     match &arguments.disk.disk_file {
         Some(file) => option("--disk-file", file.into()),
-        None => option("--disk-size", arguments.disk.disk_size.clone().into()),
+        None => option("--disk-size", arguments.disk.disk_size.to_string().into()),
     }
-    option("--block-size", arguments.disk.block_size.clone().into());
+    option("--block-size", arguments.disk.block_size.to_string().into());
     for folder in &order.writable {
         option("--write-to", folder.as_os_str().to_owned());
     }

@@ -28,9 +28,9 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<Exit, Failure> {
     // All that can be refused is, before anything is started.
     let repository = Repository::find()?;
     let (wanted, trial) = plan(arguments, &repository)?;
-    let mut lab = Lab::find(repository, &arguments.machine)?;
     interrupt::install()?;
     let mut stages = Stages::new();
+    let mut lab = Lab::find(repository, &arguments.machine, &mut stages)?;
     let subject = lab.build(&wanted, &mut stages)?;
     interrupt::check()?;
     if let Some(note) = &lab.accel.note {
@@ -90,7 +90,12 @@ fn once(
 fn plan(arguments: &RunArguments, repository: &Repository) -> Result<(Wanted, Trial), Failure> {
     let wanted = Wanted::find(repository, &arguments.kernel, &arguments.patches)?;
     let suite = arguments.suite.unwrap_or(wanted.suite());
-    let tests = suite::select(&arguments.tests, suite, &arguments.exclude)?;
+    let tests = suite::select(
+        &arguments.tests,
+        suite,
+        &arguments.exclude,
+        arguments.machine.disk,
+    )?;
     let expectations = Expectations::read(
         &arguments.expect_fail,
         &tests,

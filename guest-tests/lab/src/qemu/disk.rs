@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+//! The disk under test as QEMU is told of it.
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use super::arguments::{Line, Sockets, socket};
+
+/// Milliseconds that QEMU waits for an answer of the device: to be stopped in a
+/// debugger, or starved, must not cost the guest its disk.
+const ANSWER_LIMIT: u32 = 600_000;
+
+/// The disk under test.
+#[derive(Clone, Debug)]
+pub(crate) enum MachineDisk {
+    /// virtio-blk, served by the device over vhost-user.
+    VhostUser,
+    /// An NVMe controller, served by the device over vfio-user.
+    VfioUser {
+        /// The queues that it offers to whoever boots.
+        offered: u16,
+    },
+    /// QEMU's own NVMe controller; there is no device.
+    Emulated(Image),
+}
+
+/// What QEMU's own controller keeps its data in.
+#[derive(Clone, Debug)]
+pub(crate) struct Image {
+    /// A raw file or a block device.
+    pub(crate) path: PathBuf,
+    /// Whether it refuses writes.
+    pub(crate) read_only: bool,
+    /// Its logical block, in bytes.
+    pub(crate) block_size: u32,
+}
+
+impl MachineDisk {
+    /// Whether the device serves it, and takes commands about it.
+    pub(crate) fn is_scripted(&self) -> bool {
+        !matches!(self, MachineDisk::Emulated(_))
+    }
+
+    /// Words for the kernel's command line, without which its driver would take
+    /// another number of queues than there are to be.
+    pub(super) fn words(&self, queues: u16, cpus: u16) -> Option<String> {
+        match self {
+            MachineDisk::VfioUser { offered } if queues < cpus.min(*offered) => {
+                Some(fewer_nvme_queues(queues, offered - queues))
+            }
+            _ => None,
+        }
+    }
+
+    pub(super) fn arguments(&self, line: &mut Line, sockets: &Sockets, queues: u16) {
+        match self {
+            MachineDisk::VhostUser => {
+                line.option("-chardev", socket("disk", &sockets.disk, false));
+                // Vectors are left to QEMU: queues + 1, so that each queue has
+                // its own.
+                line.option(
+                    "-device",
+                    format!("vhost-user-blk-pci,chardev=disk,num-queues={queues}"),
+                );
+            }
+            MachineDisk::VfioUser { .. } => device(
+                line,
+                json!({
+                    "driver": "vfio-user-pci",
+                    "socket": { "type": "unix", "path": sockets.disk },
+                    "x-msg-timeout": ANSWER_LIMIT,
+                }),
+            ),
+            MachineDisk::Emulated(image) => image.arguments(line, queues),
+        }
+    }
+}
+
+/// NVMe's driver takes a queue for each CPU, as far as there are so many. It has
+/// one if there is one interrupt for all, and else sets some apart for polling,
+/// for which nothing here asks (drivers/nvme/host/pci.c, nvme_setup_irqs()).
+fn fewer_nvme_queues(queues: u16, spare: u16) -> String {
+    match queues {
+        1 => "pci=nomsi".to_owned(),
+        _ => format!("nvme.poll_queues={spare}"),
+    }
+}
+
+impl Image {
+    fn arguments(&self, line: &mut Line, queues: u16) {
+        let backend = json!({
+            "node-name": "disk",
+            "driver": "raw",
+            "discard": "unmap",
+            "read-only": self.read_only,
+            "file": { "driver": "file", "filename": self.path },
+        });
+        line.option("-blockdev", backend.to_string());
+        device(
+            line,
+            json!({
+                "driver": "nvme",
+                "serial": "irqstorm",
+                "drive": "disk",
+                "logical_block_size": self.block_size,
+                "max_ioqpairs": queues,
+                // One of its own for each, and for the admin queue.
+                "msix_qsize": u32::from(queues) + 1,
+            }),
+        );
+    }
+}
+
+/// A device as JSON, in which a path is a path whatever is in it.
+fn device(line: &mut Line, description: Value) {
+    line.option("-device", description.to_string());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(disk: &MachineDisk) -> Vec<String> {
+        let sockets = Sockets {
+            disk: "/r/disk,\"1.sock".into(),
+            control: PathBuf::new(),
+            report: PathBuf::new(),
+            monitor: PathBuf::new(),
+        };
+        let mut line = Line::default();
+        disk.arguments(&mut line, &sockets, 3);
+        let words = line.into_words().into_iter();
+        words.map(|word| word.into_string().unwrap()).collect()
+    }
+
+    fn description(words: &[String]) -> Value {
+        serde_json::from_str(words.last().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_vfio_user_disk_is_found_at_its_socket() {
+        let words = line(&MachineDisk::VfioUser { offered: 3 });
+        let device = description(&words);
+        assert_eq!(device["driver"], "vfio-user-pci");
+        assert_eq!(device["socket"]["path"], "/r/disk,\"1.sock");
+    }
+
+    #[test]
+    fn the_driver_is_told_to_take_fewer_queues_than_it_would() {
+        let nvme = MachineDisk::VfioUser { offered: 3 };
+        assert_eq!(nvme.words(2, 2), None);
+        assert_eq!(nvme.words(3, 4), None);
+        assert_eq!(nvme.words(1, 2).as_deref(), Some("pci=nomsi"));
+        let two = nvme.words(2, 4);
+        assert_eq!(two.as_deref(), Some("nvme.poll_queues=1"));
+        assert_eq!(MachineDisk::VhostUser.words(1, 2), None);
+    }
+
+    #[test]
+    fn each_queue_of_qemus_own_has_a_vector_besides_the_admin_queues() {
+        let words = line(&MachineDisk::Emulated(Image {
+            path: "/i/disk.img".into(),
+            read_only: true,
+            block_size: 4096,
+        }));
+        let device = description(&words);
+        assert_eq!(
+            (&device["max_ioqpairs"], &device["msix_qsize"]),
+            (&json!(3), &json!(4))
+        );
+        let backend: Value = serde_json::from_str(&words[1]).unwrap();
+        assert_eq!(backend["file"]["filename"], "/i/disk.img");
+        assert_eq!(backend["read-only"], true);
+    }
+}
