@@ -2,6 +2,7 @@
 //! What a front-end gives the pump: one queue of requests.
 
 use crate::request::{Outcome, Request, Status};
+use crate::units::Nanos;
 
 /// The guest memory of one request's data, as one run of bytes.
 ///
@@ -113,6 +114,13 @@ pub trait RequestQueue {
     /// Makes visible everything completed since the last call: the used index
     /// or the phase bits.
     fn publish(&mut self) -> Result<(), BrokenQueue>;
+
+    /// Until when the driver would have the interrupt for what is published
+    /// wait for more, if it would: then it is decided, unless more has come
+    /// by then that ends the wait. Asked before [`Self::wants_interrupt`].
+    fn coalesces_until(&mut self, _now: Nanos) -> Option<Nanos> {
+        None
+    }
 
     /// Whether the driver wants an interrupt for what was published since this
     /// was last asked.

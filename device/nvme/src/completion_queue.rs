@@ -9,12 +9,15 @@
 //! which they were written, since a driver stops at the first that is not.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use irqstorm_core::units::Nanos;
 use vm_memory::{Bytes, GuestAddress, GuestMemoryError, GuestMemoryMmap};
 
+use crate::coalescing::Coalescing;
 use crate::interrupts::Interrupts;
+use crate::shadow::Doorbell;
 use crate::wire::{CQE_LEN, Completion};
 
 /// What a completion queue is created with.
@@ -26,20 +29,21 @@ pub(crate) struct CompletionQueueSetup {
     /// Its interrupt vector, if its interrupts are enabled.
     pub(crate) vector: Option<u16>,
     pub(crate) interrupts: Interrupts,
+    pub(crate) coalescing: Coalescing,
+    /// How far the driver has read.
+    pub(crate) head: Doorbell,
 }
 
 /// A completion queue; clones are the same.
 #[derive(Clone, Debug)]
 pub(crate) struct CompletionQueue {
     ring: Arc<Mutex<Ring>>,
-    /// How far the driver has read: its head doorbell.
-    head: Arc<AtomicU32>,
+    head: Doorbell,
 }
 
 #[derive(Debug)]
 struct Ring {
     setup: CompletionQueueSetup,
-    head: Arc<AtomicU32>,
     /// The slot of the next entry, and the phase that shows it.
     tail: u16,
     phase: bool,
@@ -53,10 +57,9 @@ struct Ring {
 
 impl CompletionQueue {
     pub(crate) fn new(setup: CompletionQueueSetup) -> CompletionQueue {
-        let head = Arc::new(AtomicU32::new(0));
+        let head = setup.head.clone();
         let ring = Ring {
             setup,
-            head: Arc::clone(&head),
             tail: 0,
             phase: true,
             hidden: Vec::new(),
@@ -80,7 +83,13 @@ impl CompletionQueue {
 
     /// The driver has read so far; it has to be within the queue.
     pub(crate) fn ring_doorbell(&self, head: u16) {
-        self.head.store(u32::from(head), Ordering::Release);
+        self.head.ring(head);
+    }
+
+    /// Asks to be woken once the driver has read more; whoever waits for that
+    /// looks once more after this.
+    pub(crate) fn wake_when_read(&self, memory: &GuestMemoryMmap) {
+        self.head.wake_after(memory, self.head.get(memory));
     }
 
     /// Whether entries wait for room.
@@ -89,10 +98,10 @@ impl CompletionQueue {
     }
 
     /// Entries that can be written with none waiting.
-    pub(crate) fn room(&self) -> u16 {
+    pub(crate) fn room(&self, memory: &GuestMemoryMmap) -> u16 {
         let ring = self.ring();
         match ring.waiting.is_empty() {
-            true => ring.room(),
+            true => ring.room(memory),
             false => 0,
         }
     }
@@ -104,7 +113,7 @@ impl CompletionQueue {
         entry: Completion,
     ) -> Result<(), GuestMemoryError> {
         let mut ring = self.ring();
-        if ring.waiting.is_empty() && ring.room() > 0 {
+        if ring.waiting.is_empty() && ring.room(memory) > 0 {
             return ring.put(memory, entry);
         }
         ring.waiting.push_back(entry);
@@ -115,7 +124,7 @@ impl CompletionQueue {
     /// many as fit.
     pub(crate) fn publish(&self, memory: &GuestMemoryMmap) -> Result<(), GuestMemoryError> {
         let mut ring = self.ring();
-        while ring.room() > 0
+        while ring.room(memory) > 0
             && let Some(entry) = ring.waiting.pop_front()
         {
             ring.put(memory, entry)?;
@@ -123,18 +132,31 @@ impl CompletionQueue {
         ring.show(memory)
     }
 
+    /// Until when the interrupt for what was shown may wait for more on its
+    /// vector, if it may.
+    pub(crate) fn coalesces_until(&self, now: Nanos) -> Option<Nanos> {
+        let mut ring = self.ring();
+        let vector = ring.setup.vector?;
+        let news = std::mem::take(&mut ring.unasked);
+        ring.setup.coalescing.wait_until(vector, news, now)
+    }
+
     /// Whether the driver wants an interrupt for what was shown since this was
     /// last asked.
     pub(crate) fn wants_interrupt(&self) -> bool {
         let mut ring = self.ring();
-        let news = std::mem::take(&mut ring.unasked);
-        news > 0 && ring.setup.vector.is_some()
+        let news = std::mem::take(&mut ring.unasked) > 0;
+        let Some(vector) = ring.setup.vector else {
+            return false;
+        };
+        ring.setup.coalescing.settle(vector) || news
     }
 
     /// Raises the interrupt, if there is one.
     pub(crate) fn signal(&self) {
         let ring = self.ring();
         if let Some(vector) = ring.setup.vector {
+            ring.setup.coalescing.settle(vector);
             ring.setup.interrupts.signal(vector);
         }
     }
@@ -142,9 +164,9 @@ impl CompletionQueue {
 
 impl Ring {
     /// A queue with one free slot is full (3.3.1.2).
-    fn room(&self) -> u16 {
+    fn room(&self, memory: &GuestMemoryMmap) -> u16 {
         let size = u32::from(self.setup.size);
-        let head = self.head.load(Ordering::Acquire);
+        let head = self.setup.head.get(memory);
         let used = (u32::from(self.tail) + size - head % size) % size;
         u16::try_from(size - 1 - used).unwrap_or(0)
     }
@@ -184,6 +206,7 @@ impl Ring {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shadow::Shadow;
     use crate::wire::StatusCode;
 
     const BASE: u64 = 0x1000;
@@ -198,6 +221,8 @@ mod tests {
             size,
             vector: Some(0),
             interrupts: Interrupts::new(1),
+            coalescing: Coalescing::new(1),
+            head: Doorbell::head(1, &Shadow::none()),
         })
     }
 
@@ -255,7 +280,7 @@ mod tests {
         }
         queue.publish(&memory).unwrap();
         assert!(queue.is_congested());
-        assert_eq!(queue.room(), 0);
+        assert_eq!(queue.room(&memory), 0);
         assert_eq!([slot(&memory, 0), slot(&memory, 1)], [(0, true), (1, true)]);
         assert_eq!(slot(&memory, 2), (0, false), "untouched");
         queue.ring_doorbell(1);

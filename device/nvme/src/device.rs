@@ -150,3 +150,6 @@ impl Device for Function {
         self.config = ConfigSpace::new(u16::try_from(self.interrupts.count()).unwrap_or(u16::MAX));
     }
 }
+
+#[cfg(test)]
+mod random;

@@ -22,18 +22,20 @@
 
 mod activity;
 mod bar;
+mod coalescing;
 mod completion_queue;
 mod config_space;
 mod controller;
+mod data;
 mod device;
 mod interrupts;
 mod memory;
 mod options;
 mod parse;
-mod prp;
 mod queue;
 mod registers;
 mod server;
+mod shadow;
 mod vfio_user;
 mod wire;
 

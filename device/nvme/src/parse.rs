@@ -7,7 +7,7 @@ use irqstorm_core::store::Geometry;
 use irqstorm_front_end::Segments;
 use vm_memory::{GuestMemoryMmap, Permissions};
 
-use crate::prp;
+use crate::data::{prp, sgl};
 use crate::wire::{Command, StatusCode};
 
 /// The one namespace (3.2.1).
@@ -194,6 +194,8 @@ impl Terms {
                 let prps = (command.prp1(), command.prp2());
                 prp::walk(memory, access, self.page, prps, len)
             }
+            // Metadata, of which there is none, is the difference of these two.
+            1 | 2 => sgl::walk(memory, access, &command.sgl(), len),
             _ => Err(StatusCode::INVALID_FIELD),
         }
     }

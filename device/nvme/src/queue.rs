@@ -4,17 +4,19 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use irqstorm_core::queue::{BrokenQueue, BufferError, GuestBuffers, Lie, RequestQueue, Taken};
 use irqstorm_core::request::{Operation, Outcome, Status};
+use irqstorm_core::units::Nanos;
 use irqstorm_front_end::{DataBuffers, Limiter, Memory, Segments};
 use vm_memory::{Bytes, GuestAddress, GuestAddressSpace, GuestMemoryMmap};
 
 use crate::activity::{Activity, ErrorEntry};
 use crate::completion_queue::CompletionQueue;
 use crate::parse::{Direction, NAMESPACE, Terms};
+use crate::shadow::Doorbell;
 use crate::wire::{Command, Completion, SQE_LEN, StatusCode};
 
 /// What a submission queue is created with.
@@ -23,6 +25,8 @@ pub(crate) struct SubmissionQueueSetup {
     pub(crate) base: GuestAddress,
     /// Entries: 2 at least.
     pub(crate) size: u16,
+    /// How far the driver has written.
+    pub(crate) tail: Doorbell,
     pub(crate) completions: CompletionQueue,
     pub(crate) memory: Memory,
     pub(crate) terms: Terms,
@@ -38,9 +42,9 @@ pub(crate) struct SubmissionQueueSetup {
 /// controller: the driver finds that in CSTS.
 pub struct NvmeQueue {
     setup: SubmissionQueueSetup,
-    /// How far the driver has written: its tail doorbell.
-    tail: Arc<AtomicU32>,
     head: u16,
+    /// Whether someone looks without being kicked.
+    polled: bool,
     refusals: Limiter,
     unsaid: Limiter,
 }
@@ -62,17 +66,15 @@ pub struct Token {
 }
 
 impl NvmeQueue {
-    /// An empty one, and its tail doorbell.
-    pub(crate) fn new(setup: SubmissionQueueSetup) -> (NvmeQueue, Arc<AtomicU32>) {
-        let tail = Arc::new(AtomicU32::new(0));
-        let queue = NvmeQueue {
+    /// An empty one.
+    pub(crate) fn new(setup: SubmissionQueueSetup) -> NvmeQueue {
+        NvmeQueue {
             setup,
-            tail: Arc::clone(&tail),
             head: 0,
+            polled: false,
             refusals: Limiter::default(),
             unsaid: Limiter::default(),
-        };
-        (queue, tail)
+        }
     }
 
     fn stop(&self, why: &str) -> BrokenQueue {
@@ -96,6 +98,18 @@ impl NvmeQueue {
 
     fn unwritable(&self) -> BrokenQueue {
         self.stop("its completion queue lies outside guest memory")
+    }
+
+    /// Whether there is a command; if not, the driver is asked to kick for the
+    /// next, unless it need not.
+    fn has_command(&self, memory: &GuestMemoryMmap) -> bool {
+        let tail = || self.setup.tail.get(memory) % u32::from(self.setup.size);
+        let head = u32::from(self.head);
+        if tail() != head || self.polled {
+            return tail() != head;
+        }
+        self.setup.tail.wake_after(memory, head);
+        tail() != head
     }
 
     /// The entry at the head; the head moves on.
@@ -204,7 +218,7 @@ impl NvmeQueue {
         lie: Option<Lie>,
     ) -> Result<(), BrokenQueue> {
         let mut entries = [Some(entry), None];
-        match lie.filter(|&lie| self.has_room_for(lie)) {
+        match lie.filter(|&lie| self.has_room_for(lie, memory)) {
             None => {}
             // A driver looks at it for few commands, and for no I/O command.
             Some(Lie::Length(length)) => {
@@ -229,8 +243,8 @@ impl NvmeQueue {
     }
 
     /// Whether there is room for a lie beside the truth. If not, says so.
-    fn has_room_for(&mut self, lie: Lie) -> bool {
-        if matches!(lie, Lie::Length(_)) || self.setup.completions.room() >= 2 {
+    fn has_room_for(&mut self, lie: Lie, memory: &GuestMemoryMmap) -> bool {
+        if matches!(lie, Lie::Length(_)) || self.setup.completions.room(memory) >= 2 {
             return true;
         }
         if let Some(suppressed) = self.unsaid.admit(Instant::now()) {
@@ -258,10 +272,10 @@ impl RequestQueue for NvmeQueue {
         // What a driver does not read cannot grow for ever: no more commands
         // until it does.
         if self.setup.completions.is_congested() {
-            return Ok(None);
+            self.setup.completions.wake_when_read(&memory);
+            self.relieve(&memory)?;
         }
-        let tail = self.tail.load(Ordering::Acquire) % u32::from(self.setup.size);
-        if u32::from(self.head) == tail {
+        if self.setup.completions.is_congested() || !self.has_command(&memory) {
             return Ok(None);
         }
         let command = self.fetch(&memory)?;
@@ -318,6 +332,15 @@ impl RequestQueue for NvmeQueue {
         let memory = self.setup.memory.memory();
         let published = self.setup.completions.publish(&memory);
         published.map_err(|_| self.unwritable())
+    }
+
+    /// A driver that keeps shadow doorbells is not asked to kick meanwhile.
+    fn set_polled(&mut self, polled: bool) {
+        self.polled = polled;
+    }
+
+    fn coalesces_until(&mut self, now: Nanos) -> Option<Nanos> {
+        self.setup.completions.coalesces_until(now)
     }
 
     fn wants_interrupt(&mut self) -> Result<bool, BrokenQueue> {
@@ -380,3 +403,6 @@ impl GuestBuffers for Dropped {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! Fake driver, event recorder and the conformance suites that every store
-//! must pass: tests of the device with no guest, no socket and no clock.
+//! Fake driver, event recorder and the conformance suites that every store and
+//! every front-end's queue must pass: tests of the device with no guest, no
+//! socket and no clock; and a driver for NVMe controllers, over their socket.
 
 pub mod bench;
 pub mod buffers;
 pub mod driver;
 pub mod events;
+pub mod front_end;
 pub mod nvme;
 pub mod store;
 

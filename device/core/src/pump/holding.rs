@@ -150,7 +150,7 @@ impl<Q: RequestQueue> Pump<Q> {
             for _ in 0..times {
                 let mut turn = self.desk.turn(moment);
                 let lane = &mut self.lanes[index];
-                match lane.decide(Decision::AsWanted, each, moment.now, &mut turn) {
+                match lane.decide(Decision::WithoutDelay, each, moment.now, &mut turn) {
                     Ok(0) => break,
                     Ok(decided) => released += u64::from(decided),
                     Err(error) => self.break_queue(queue, &error, moment),

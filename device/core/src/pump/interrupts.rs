@@ -35,6 +35,8 @@ pub(super) struct Owed {
     undecided: u32,
     /// When a coalesced interrupt is decided at the latest.
     coalesce_until: Option<Nanos>,
+    /// When one is that the driver itself would have coalesced.
+    driver_waits_until: Option<Nanos>,
     /// Changes with every interrupt written and every attachment.
     serial: u64,
 }
@@ -44,6 +46,7 @@ impl Owed {
     pub(super) fn forget(&mut self) {
         self.undecided = 0;
         self.coalesce_until = None;
+        self.driver_waits_until = None;
         self.serial += 1;
     }
 }
@@ -51,8 +54,11 @@ impl Owed {
 /// How a decision is carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Decision {
-    /// If the driver wants an interrupt, it is written.
+    /// If the driver wants an interrupt, it is written: once it wants it.
     AsWanted,
+    /// If the driver wants an interrupt, it is written, and does not wait for
+    /// more completions.
+    WithoutDelay,
     /// It is written in any case.
     Forced,
     /// It is not written.
@@ -149,6 +155,9 @@ impl<Q: RequestQueue> Lane<Q> {
         planned: Nanos,
         turn: &mut Turn,
     ) -> Result<u32, BrokenQueue> {
+        if decision == Decision::AsWanted && self.is_to_wait(turn) {
+            return Ok(0);
+        }
         let count = self.owed.undecided.min(most);
         self.owed.undecided -= count;
         if self.owed.undecided == 0 {
@@ -171,7 +180,9 @@ impl<Q: RequestQueue> Lane<Q> {
                 self.counters.dropped += 1;
                 turn.record(What::InterruptDropped { queue });
             }
-            Decision::AsWanted if !wanted => self.counters.suppressed += 1,
+            Decision::AsWanted | Decision::WithoutDelay if !wanted => {
+                self.counters.suppressed += 1;
+            }
             _ => {
                 if !wanted {
                     self.guard.overridden(1, turn.now());
@@ -180,6 +191,21 @@ impl<Q: RequestQueue> Lane<Q> {
             }
         }
         Ok(count)
+    }
+
+    /// Whether the driver would have the interrupt wait: it is decided then.
+    fn is_to_wait(&mut self, turn: &mut Turn) -> bool {
+        let undecided = self.owed.undecided;
+        let requests = self.requests.as_mut().filter(|_| undecided > 0);
+        let until = requests.and_then(|requests| requests.coalesces_until(turn.now()));
+        let news = until != self.owed.driver_waits_until;
+        self.owed.driver_waits_until = until;
+        if let Some(until) = until
+            && news
+        {
+            turn.schedule_after(until, Due::Decide(self.id));
+        }
+        until.is_some()
     }
 
     /// Decides a coalesced interrupt whose time has come, unless its count came

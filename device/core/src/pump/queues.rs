@@ -49,7 +49,7 @@ impl<Q: RequestQueue> Pump<Q> {
         // What was left to a coalesced or an owed interrupt is decided now;
         // a broken queue has nothing more to lose.
         let mut turn = self.desk.turn(moment);
-        let _ = lane.decide(Decision::AsWanted, u32::MAX, moment.now, &mut turn);
+        let _ = lane.decide(Decision::WithoutDelay, u32::MAX, moment.now, &mut turn);
         lane.abandon();
         self.held.forget(queue);
         let what = What::QueueStopped { queue, drained };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 //! The admin queue and its commands (5).
 
-use vm_memory::{Bytes, GuestAddress, GuestAddressSpace, Permissions};
+use vm_memory::{Bytes, GuestAddress, GuestAddressSpace, GuestMemoryMmap, Permissions};
 
 use super::Controller;
 use super::events::Event;
@@ -22,6 +22,7 @@ pub(super) mod opcode {
     pub(in crate::controller) const SET_FEATURES: u8 = 0x09;
     pub(in crate::controller) const GET_FEATURES: u8 = 0x0a;
     pub(in crate::controller) const ASYNC_EVENT_REQUEST: u8 = 0x0c;
+    pub(in crate::controller) const DOORBELL_BUFFERS: u8 = 0x7c;
 }
 
 /// The pair of admin queues.
@@ -70,8 +71,8 @@ impl AdminQueue {
 
     /// Where the next command is, if there is one and room for its completion;
     /// the head moves on.
-    fn next(&mut self) -> Option<GuestAddress> {
-        if self.head == self.tail || self.completions.room() == 0 {
+    fn next(&mut self, memory: &GuestMemoryMmap) -> Option<GuestAddress> {
+        if self.head == self.tail || self.completions.room(memory) == 0 {
             return None;
         }
         let at = self
@@ -87,9 +88,14 @@ impl Controller {
     /// Carries out every command that is in the queue, and tells what there is
     /// to tell.
     pub(super) fn run_admin(&mut self) {
-        while let Some(at) = self.admin.as_mut().and_then(AdminQueue::next) {
+        loop {
+            let memory = self.memory.memory();
+            let next = self.admin.as_mut().and_then(|admin| admin.next(&memory));
+            let Some(at) = next else {
+                break;
+            };
             let mut bytes = [0; SQE_LEN];
-            if self.memory.memory().read_slice(&mut bytes, at).is_err() {
+            if memory.read_slice(&mut bytes, at).is_err() {
                 return self.fail("the admin submission queue lies outside guest memory");
             }
             let command = Command::new(bytes);
@@ -143,7 +149,8 @@ impl Controller {
     }
 
     fn tell_events(&mut self) {
-        let has_room = |admin: &AdminQueue| admin.completions.room() > 0;
+        let memory = self.memory.memory();
+        let has_room = |admin: &AdminQueue| admin.completions.room(&memory) > 0;
         while self.admin.as_ref().is_some_and(has_room)
             && let Some((command_id, result)) = self.events.due()
         {
@@ -171,7 +178,11 @@ impl Controller {
                 true => return Answer::Later,
                 false => Err(StatusCode::ASYNC_EVENT_LIMIT),
             },
-            _ => Err(StatusCode::INVALID_OPCODE),
+            opcode::DOORBELL_BUFFERS => plain(self.configure_doorbell_buffers(command)),
+            _ => match self.vendor(command) {
+                Some(result) => result,
+                None => Err(StatusCode::INVALID_OPCODE),
+            },
         })
     }
 

@@ -2,11 +2,13 @@
 //! Doorbells: how far a driver has written or read a queue (3.1.2 of the PCIe
 //! transport).
 
+use vm_memory::{GuestAddress, GuestAddressSpace, GuestMemory, Permissions};
+
 use super::Controller;
 use super::events::Event;
 use crate::activity::ErrorEntry;
 use crate::bar::Doorbell;
-use crate::wire::StatusCode;
+use crate::wire::{Command, StatusCode};
 
 impl Controller {
     /// A doorbell is written. One of no queue, or with a value that its queue
@@ -30,6 +32,29 @@ impl Controller {
             Doorbell::Head(_) => admin.ring_head(value)?,
         }
         self.run_admin();
+        Ok(())
+    }
+
+    /// The driver keeps a shadow of the I/O doorbells, and finds event indices
+    /// (5.8): a page each.
+    pub(super) fn configure_doorbell_buffers(
+        &mut self,
+        command: &Command,
+    ) -> Result<(), StatusCode> {
+        let pages = [command.prp1(), command.prp2()];
+        let memory = self.memory.memory();
+        let is_page = |&at: &u64| {
+            let len = usize::try_from(self.terms.page).unwrap_or(usize::MAX);
+            at.is_multiple_of(self.terms.page)
+                && memory.check_range(GuestAddress(at), len, Permissions::ReadWrite)
+        };
+        if !pages.iter().all(is_page) {
+            return Err(StatusCode::INVALID_FIELD);
+        }
+        let [doorbells, event_indices] = pages.map(GuestAddress);
+        self.shadow.configure(doorbells, event_indices);
+        // What was submitted before is in the shadow, too.
+        self.queues.kick_all();
         Ok(())
     }
 

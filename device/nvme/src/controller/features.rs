@@ -12,12 +12,17 @@ mod feature {
     pub(super) const ERROR_RECOVERY: u8 = 0x05;
     pub(super) const WRITE_CACHE: u8 = 0x06;
     pub(super) const NUMBER_OF_QUEUES: u8 = 0x07;
+    pub(super) const INTERRUPT_COALESCING: u8 = 0x08;
+    pub(super) const INTERRUPT_VECTOR: u8 = 0x09;
     pub(super) const WRITE_ATOMICITY: u8 = 0x0a;
     pub(super) const ASYNC_EVENTS: u8 = 0x0b;
 }
 
 /// In dword 10 of set features: to be kept over resets.
 const SAVE: u32 = 1 << 31;
+
+/// CD, in dword 11 of interrupt vector configuration.
+const COALESCING_DISABLE: u32 = 1 << 16;
 
 /// The highest temperature there is: nothing crosses it.
 const NO_THRESHOLD: u32 = 0xffff;
@@ -35,7 +40,7 @@ pub(super) struct Features {
 
 impl Features {
     /// Those after a reset.
-    pub(super) fn new(_vectors: u16) -> Features {
+    pub(super) fn new() -> Features {
         Features {
             arbitration: 0,
             over_temperature: NO_THRESHOLD,
@@ -78,6 +83,13 @@ impl Controller {
             feature::ERROR_RECOVERY => Ok(features.error_recovery),
             feature::WRITE_CACHE => Ok(self.parts.cache_mode.is_writeback().into()),
             feature::NUMBER_OF_QUEUES => Ok(self.queue_counts()),
+            feature::INTERRUPT_COALESCING => Ok(self.coalescing.setting()),
+            feature::INTERRUPT_VECTOR => {
+                let vector = (command.dword(11) & 0xffff) as u16;
+                let disabled = self.coalescing.is_disabled(vector);
+                let disabled = disabled.ok_or(StatusCode::INVALID_FIELD)?;
+                Ok(u32::from(disabled) << 16 | u32::from(vector))
+            }
             feature::WRITE_ATOMICITY => Ok(features.write_atomicity),
             feature::ASYNC_EVENTS => Ok(features.async_events),
             _ => Err(StatusCode::INVALID_FIELD),
@@ -98,6 +110,16 @@ impl Controller {
             feature::ERROR_RECOVERY => features.error_recovery = value & 0xffff,
             feature::WRITE_CACHE => self.parts.cache_mode.set_writeback(value & 1 != 0),
             feature::NUMBER_OF_QUEUES => return self.set_queue_counts(value),
+            feature::INTERRUPT_COALESCING => self.coalescing.set(value),
+            feature::INTERRUPT_VECTOR => {
+                let vector = (value & 0xffff) as u16;
+                if !self
+                    .coalescing
+                    .disable(vector, value & COALESCING_DISABLE != 0)
+                {
+                    return Err(StatusCode::INVALID_FIELD);
+                }
+            }
             feature::WRITE_ATOMICITY => features.write_atomicity = value & 1,
             feature::ASYNC_EVENTS => features.async_events = value,
             _ => return Err(StatusCode::INVALID_FIELD),

@@ -32,6 +32,9 @@ const NVM_COMMAND_SET: u8 = 0x00;
 /// Optional commands: compare, dataset management, write zeroes, verify.
 const OPTIONAL_COMMANDS: u16 = 1 << 0 | 1 << 2 | 1 << 3 | 1 << 7;
 
+/// OACS: doorbell buffers.
+const OPTIONAL_ADMIN_COMMANDS: u16 = 1 << 8;
+
 /// LPA: the log of commands and their effects; offsets into logs.
 const LOG_ATTRIBUTES: u8 = 1 << 1 | 1 << 2;
 
@@ -156,6 +159,7 @@ impl Controller {
         page.put(80, &0x0002_0000u32.to_le_bytes());
         // CNTRLTYPE: an I/O controller.
         page.put(111, &[1]);
+        page.put(256, &OPTIONAL_ADMIN_COMMANDS.to_le_bytes());
         page.put(258, &[3, MAX_REQUESTS - 1, FIRMWARE, LOG_ATTRIBUTES]);
         page.put(262, &[MAX_ERRORS - 1]);
         // AVSCC: vendor specific commands use the standard format.
@@ -168,6 +172,8 @@ impl Controller {
         page.put(516, &NAMESPACE.to_le_bytes());
         page.put(520, &OPTIONAL_COMMANDS.to_le_bytes());
         page.put(525, &[WRITE_CACHE]);
+        // SGLS: supported, without alignment.
+        page.put(536, &1u32.to_le_bytes());
         // MNAN, then the subsystem's name.
         page.put(540, &NAMESPACE.to_le_bytes());
         page.put(768, self.parts.identity.subsystem_name().as_bytes());

@@ -6,6 +6,7 @@ use irqstorm_core::request::SECTOR_SIZE;
 use super::Controller;
 use super::admin::opcode as admin;
 use super::identify::{FIRMWARE_REVISION, Page};
+use super::vendor::opcode as vendor;
 use crate::activity::MAX_ERRORS;
 use crate::parse::opcode as io;
 use crate::wire::{Command, StatusCode};
@@ -134,6 +135,12 @@ fn effects() -> Page {
         admin::SET_FEATURES,
         admin::GET_FEATURES,
         admin::ASYNC_EVENT_REQUEST,
+        admin::DOORBELL_BUFFERS,
+        vendor::HOLD,
+        vendor::COMMAND,
+        vendor::ANSWER,
+        vendor::RELEASE,
+        vendor::FIRE,
     ] {
         put(0, opcode, SUPPORTS);
     }

@@ -16,6 +16,7 @@ mod features;
 mod identify;
 mod logs;
 mod queues;
+mod vendor;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,12 +26,14 @@ use irqstorm_front_end::{CacheMode, Memory};
 use vm_memory::{GuestAddressSpace, GuestMemoryBackend};
 
 use crate::activity::Activity;
+use crate::coalescing::Coalescing;
 use crate::completion_queue::{CompletionQueue, CompletionQueueSetup};
 use crate::interrupts::Interrupts;
 use crate::options::Options;
 use crate::parse::Terms;
 use crate::queue::NvmeQueue;
 use crate::registers::{Change, Registers};
+use crate::shadow::{Doorbell, Shadow};
 
 pub(crate) use identify::Identity;
 
@@ -38,6 +41,7 @@ use admin::AdminQueue;
 use events::AsyncEvents;
 use features::Features;
 use queues::IoQueues;
+use vendor::LastAnswer;
 
 /// What a controller is made of that outlives it.
 #[derive(Clone)]
@@ -54,6 +58,8 @@ pub(crate) struct Controller {
     parts: Parts,
     memory: Memory,
     interrupts: Interrupts,
+    coalescing: Coalescing,
+    shadow: Shadow,
     registers: Registers,
     /// CSTS.CFS.
     fatal: Arc<AtomicBool>,
@@ -62,6 +68,8 @@ pub(crate) struct Controller {
     queues: IoQueues,
     features: Features,
     events: AsyncEvents,
+    /// What the guest's last command to the pump was answered with.
+    answer: LastAnswer,
 }
 
 impl Controller {
@@ -77,8 +85,11 @@ impl Controller {
             },
             admin: None,
             queues: IoQueues::new(options.queues),
-            features: Features::new(options.vectors()),
+            features: Features::new(),
             events: AsyncEvents::default(),
+            answer: LastAnswer::default(),
+            coalescing: Coalescing::new(options.vectors()),
+            shadow: Shadow::none(),
             parts,
             memory,
             interrupts,
@@ -126,6 +137,9 @@ impl Controller {
             size: setup.completion_count,
             vector: Some(0),
             interrupts: self.interrupts.clone(),
+            coalescing: self.coalescing.clone(),
+            // The admin doorbells have no shadow.
+            head: Doorbell::head(0, &Shadow::none()),
         });
         self.admin = Some(AdminQueue::new(&setup, completions));
         self.registers.set_ready(true);
@@ -145,7 +159,9 @@ impl Controller {
             tracing::debug!(abandoned, "controller reset");
         }
         self.admin = None;
-        self.features = Features::new(self.parts.options.vectors());
+        self.features = Features::new();
+        self.coalescing.reset();
+        self.shadow.forget();
         self.parts.cache_mode.set_writeback(true);
         self.events = AsyncEvents::default();
         self.fatal.store(false, Ordering::Release);

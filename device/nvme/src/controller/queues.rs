@@ -3,7 +3,6 @@
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use irqstorm_core::inbox::Message;
 use irqstorm_core::request::QueueId;
@@ -14,6 +13,7 @@ use super::Controller;
 use super::events::Event;
 use crate::completion_queue::{CompletionQueue, CompletionQueueSetup};
 use crate::queue::{NvmeQueue, SubmissionQueueSetup};
+use crate::shadow::Doorbell;
 use crate::wire::{CQE_LEN, Command, SQE_LEN, StatusCode};
 
 /// In dword 11 of either creation (5.4, 5.5): the queue is contiguous.
@@ -24,7 +24,7 @@ const INTERRUPTS: u32 = 1 << 1;
 
 /// A submission queue that the pump has.
 struct Submission {
-    tail: Arc<AtomicU32>,
+    tail: Doorbell,
     size: u16,
     /// The queue that it completes into.
     completion: u16,
@@ -65,6 +65,11 @@ impl IoQueues {
         }
     }
 
+    /// Has the pump look into every submission queue.
+    pub(super) fn kick_all(&self) {
+        self.submissions.iter().flatten().for_each(Submission::kick);
+    }
+
     /// Whether there is none.
     pub(super) fn is_empty(&self) -> bool {
         self.submissions.iter().all(Option::is_none) && self.completions.iter().all(Option::is_none)
@@ -83,7 +88,7 @@ impl IoQueues {
         if value >= queue.size {
             return Err(Event::InvalidDoorbellValue);
         }
-        queue.tail.store(u32::from(value), Ordering::Release);
+        queue.tail.ring(value);
         queue.kick();
         Ok(())
     }
@@ -150,6 +155,8 @@ impl Controller {
             size: size?,
             vector: (command.dword(11) & INTERRUPTS != 0).then_some(vector),
             interrupts,
+            coalescing: self.coalescing.clone(),
+            head: Doorbell::head(id, &self.shadow),
         }));
         Ok(())
     }
@@ -168,10 +175,12 @@ impl Controller {
             return Err(StatusCode::INVALID_FIELD);
         }
         let size = size?;
-        let (requests, tail) = NvmeQueue::new(SubmissionQueueSetup {
+        let tail = Doorbell::tail(id, &self.shadow);
+        let requests = NvmeQueue::new(SubmissionQueueSetup {
             id,
             base: base?,
             size,
+            tail: tail.clone(),
             completions,
             memory: self.memory.clone(),
             terms: self.terms,

@@ -14,6 +14,9 @@ mod message;
 mod session;
 mod wire;
 
+#[cfg(test)]
+mod random;
+
 use std::fs::File;
 use std::os::fd::OwnedFd;
 

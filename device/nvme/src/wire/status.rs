@@ -14,6 +14,10 @@ impl StatusCode {
     pub(crate) const INTERNAL: StatusCode = StatusCode(0x06);
     pub(crate) const INVALID_NAMESPACE: StatusCode = StatusCode(0x0b);
     pub(crate) const COMMAND_SEQUENCE: StatusCode = StatusCode(0x0c);
+    pub(crate) const SGL_SEGMENT: StatusCode = StatusCode(0x0d);
+    pub(crate) const SGL_COUNT: StatusCode = StatusCode(0x0e);
+    pub(crate) const SGL_LENGTH: StatusCode = StatusCode(0x0f);
+    pub(crate) const SGL_TYPE: StatusCode = StatusCode(0x11);
     pub(crate) const PRP_OFFSET: StatusCode = StatusCode(0x13);
     pub(crate) const WRITE_PROTECTED: StatusCode = StatusCode(0x20);
     // The NVM command set's (NVM Command Set 1.0, Figure 21).

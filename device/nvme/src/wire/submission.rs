@@ -47,6 +47,12 @@ impl Command {
         self.dword(1)
     }
 
+    /// The data pointer as an SGL descriptor.
+    pub(crate) fn sgl(&self) -> [u8; 16] {
+        let (_, pointer) = self.0.split_at(24);
+        pointer.first_chunk().copied().unwrap_or_default()
+    }
+
     pub(crate) fn prp1(&self) -> u64 {
         self.qword(6)
     }
@@ -75,6 +81,7 @@ mod tests {
         assert_eq!(command.namespace(), 0x0706_0504);
         assert_eq!(command.prp1(), 0x1f1e_1d1c_1b1a_1918);
         assert_eq!(command.prp2(), 0x2726_2524_2322_2120);
+        assert_eq!(command.sgl()[15], 0x27);
         assert_eq!(command.dword(10), 0x2b2a_2928);
         assert_eq!(command.dword(16), 0);
     }

@@ -111,6 +111,17 @@ pub struct NvmeDriver {
     pairs: Vec<Pair>,
     vectors: Vec<File>,
     next_page: usize,
+    shadow: Option<Shadow>,
+    /// Doorbell registers of I/O queues that were written.
+    pub rung: u64,
+}
+
+/// Where the doorbells of I/O queues are kept, and where event indices are
+/// found.
+#[derive(Clone, Copy, Debug)]
+struct Shadow {
+    doorbells: u64,
+    event_indices: u64,
 }
 
 impl NvmeDriver {
@@ -142,6 +153,8 @@ impl NvmeDriver {
             client,
             pairs: Vec::new(),
             next_page: 1,
+            shadow: None,
+            rung: 0,
         }
     }
 
@@ -200,6 +213,7 @@ impl NvmeDriver {
         self.client.set_register(CC, ENABLED & !1);
         assert_eq!(self.client.register(CSTS) & 1, 0);
         self.pairs.clear();
+        self.shadow = None;
     }
 
     /// Creates the next I/O queue pair, which interrupts through `vector`.
@@ -235,12 +249,61 @@ impl NvmeDriver {
         id
     }
 
+    /// Keeps the doorbells of I/O queues in memory from now on.
+    pub fn keep_doorbells_in_memory(&mut self) {
+        let shadow = Shadow {
+            doorbells: self.pages(1),
+            event_indices: self.pages(1),
+        };
+        for pair in self.pairs.iter().skip(1) {
+            let at = shadow.doorbells + u64::from(pair.id) * 8;
+            self.put(at, &u32::from(pair.tail).to_le_bytes());
+            self.put(at + 4, &u32::from(pair.head).to_le_bytes());
+        }
+        let command = Command::new(0x7c, 0).at(shadow.doorbells, shadow.event_indices);
+        assert_eq!(self.admin(command).status, 0);
+        self.shadow = Some(shadow);
+    }
+
     /// Rings the doorbell of what was put there.
     pub fn ring(&mut self, queue: u16) {
         let tail = self.pairs[usize::from(queue)].tail;
+        self.ring_bell(u64::from(queue) * 2, tail);
+    }
+
+    /// Rings a doorbell, or lets it be where the shadow does.
+    fn ring_bell(&mut self, bell: u64, value: u16) {
         fence(Ordering::SeqCst);
-        self.client
-            .post_write(0x1000 + u64::from(queue) * 8, tail.into());
+        if bell >= 2 {
+            if !self.shadow_asks(bell * 4, value) {
+                return;
+            }
+            self.rung += 1;
+        }
+        self.client.post_write(0x1000 + bell * 4, value.into());
+    }
+
+    /// Writes a shadow doorbell; whether the register has to be written too.
+    fn shadow_asks(&self, at: u64, value: u16) -> bool {
+        let Some(shadow) = self.shadow else {
+            return true;
+        };
+        let at = |page: u64| GuestAddress(page + at);
+        let old: u32 = self
+            .memory
+            .load(at(shadow.doorbells), Ordering::Relaxed)
+            .unwrap();
+        let new = u32::from(value);
+        self.memory
+            .store(new, at(shadow.doorbells), Ordering::Release)
+            .unwrap();
+        fence(Ordering::SeqCst);
+        let event: u32 = self
+            .memory
+            .load(at(shadow.event_indices), Ordering::Relaxed)
+            .unwrap();
+        let half = |value: u32| (value & 0xffff) as u16;
+        half(new.wrapping_sub(event).wrapping_sub(1)) < half(new.wrapping_sub(old))
     }
 
     /// The completion that is visible next, if there is one. The doorbell is
@@ -266,10 +329,8 @@ impl NvmeDriver {
             pair.head = 0;
             pair.phase = !pair.phase;
         }
-        let head = pair.head;
         if ring {
-            let at = 0x1004 + u64::from(queue) * 8;
-            self.client.post_write(at, head.into());
+            self.ring_head(queue);
         }
         Some(Ended {
             id: half(12),
@@ -292,8 +353,7 @@ impl NvmeDriver {
     /// Tells the controller how far completions were read.
     pub fn ring_head(&mut self, queue: u16) {
         let head = self.pairs[usize::from(queue)].head;
-        let at = 0x1004 + u64::from(queue) * 8;
-        self.client.post_write(at, head.into());
+        self.ring_bell(u64::from(queue) * 2 + 1, head);
     }
 
     /// Waits until so many have become visible.

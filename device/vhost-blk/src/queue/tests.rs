@@ -2,6 +2,7 @@
 //! The ring against a driver's side made by hand: every layout that must be
 //! accepted, every shape that must be refused, and the four steps apart.
 
+mod conformance;
 mod lies;
 mod malformed;
 mod random;

@@ -155,3 +155,78 @@ fn a_read_only_disk_says_so_and_stays_as_it_is() {
     assert_eq!(driver.admin(Command::new(0x06, 1).at(page, 0)).status, OK);
     assert_eq!(driver.get(page + 99, 1), [1], "NSATTR");
 }
+
+#[test]
+fn data_lies_wherever_sgl_descriptors_say() {
+    let daemon = follow("");
+    let mut driver = driver(&daemon, 1);
+    let pages = driver.pages(2);
+    let data = pattern(4, 1024);
+    driver.put(pages + 1, &data[..700]);
+    driver.put(pages + 0x1000, &data[700..]);
+    let list = driver.pages(1);
+    for (at, (address, len)) in [(0, (pages + 1, 700)), (16, (pages + 0x1000, 324u32))] {
+        driver.put(list + at, &address.to_le_bytes());
+        driver.put(list + at + 8, &len.to_le_bytes());
+    }
+    // A last segment of two descriptors.
+    let listed = |opcode: u8| {
+        Command::transfer(opcode, 9, 2)
+            .with(0, u32::from(opcode) | 1 << 14)
+            .at(list, 0x3000_0000_0000_0020)
+    };
+    assert_eq!(driver.run(1, listed(WRITE)).status, OK);
+    assert_eq!(driver.read(1, 9, 1024), Ok(data.clone()));
+    driver.put(pages, &[0; 2 * PAGE]);
+    assert_eq!(driver.run(1, listed(READ)).status, OK);
+    assert_eq!(driver.get(pages + 1, 700), data[..700]);
+    assert_eq!(driver.get(pages + 0x1000, 324), data[700..]);
+    let short = Command::transfer(READ, 9, 1).with(0, 2 | 1 << 14);
+    assert_eq!(driver.run(1, short.at(list, 32 | 3 << 60)).status, 0x0f);
+}
+
+#[test]
+fn doorbells_in_memory_are_followed_with_few_registers_written() {
+    let daemon = follow("");
+    let mut driver = driver(&daemon, 2);
+    driver.keep_doorbells_in_memory();
+    let data = pattern(5, 4096);
+    for round in 0..200u64 {
+        let queue = 1 + (round % 2) as u16;
+        assert_eq!(driver.write(queue, round * 8, &data), OK);
+        assert_eq!(driver.read(3 - queue, round * 8, 4096), Ok(data.clone()));
+        driver.interrupts(1);
+    }
+    // At most once for each command, and for a head once in a round of its
+    // queue, since nobody waits for it.
+    assert!(driver.rung <= 400 + 2 * 4, "{}", driver.rung);
+    driver.disable();
+    driver.enable();
+    driver.create_pair(64, 1);
+    assert_eq!(driver.write(1, 0, &data), OK, "registers again");
+}
+
+#[test]
+fn a_device_that_polls_finds_commands_in_memory() {
+    let args = ["--transport", "vfio-user", "--poll", "1ms"];
+    let daemon = crate::support::Daemon::start(&args);
+    let mut driver = driver(&daemon, 1);
+    assert_eq!(driver.write(1, 0, &pattern(6, 4096)), OK);
+    driver.keep_doorbells_in_memory();
+    for _ in 0..200 {
+        assert_eq!(driver.read(1, 0, 4096), Ok(pattern(6, 4096)));
+    }
+    assert_eq!(daemon.control().status().total.completed, 201);
+}
+
+#[test]
+fn shadow_pages_that_are_not_there_are_refused() {
+    let daemon = follow("");
+    let mut driver = driver(&daemon, 1);
+    let page = driver.pages(2);
+    for (doorbells, indices) in [(page + 4, page), (page, 1 << 40), (u64::MAX - 0xfff, page)] {
+        let command = Command::new(0x7c, 0).at(doorbells, indices);
+        assert_eq!(driver.admin(command).status, INVALID_FIELD);
+    }
+    assert_eq!(driver.write(1, 0, &pattern(1, 512)), OK);
+}

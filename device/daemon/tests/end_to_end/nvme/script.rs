@@ -3,7 +3,7 @@
 //! virtio disk.
 
 use irqstorm_core::control::{Part, Selection};
-use irqstorm_testing::nvme::Command;
+use irqstorm_testing::nvme::{Command, NvmeDriver};
 
 use super::{driver, follow, pattern};
 
@@ -163,4 +163,129 @@ fn a_full_completion_queue_waits_for_the_driver_and_loses_nothing() {
     seen.extend(driver.wait(1, 5));
     let ids: Vec<u16> = seen.iter().map(|ended| ended.id).collect();
     assert_eq!(ids, (0..12).collect::<Vec<u16>>());
+}
+
+/// Features 08h and 09h.
+fn set_feature(driver: &mut NvmeDriver, feature: u32, value: u32) {
+    let set = Command::new(0x09, 0).with(10, feature).with(11, value);
+    assert_eq!(driver.admin(set).status, 0);
+    let get = Command::new(0x0a, 0).with(10, feature).with(11, value);
+    assert_eq!(driver.admin(get).result, value);
+}
+
+#[test]
+fn a_driver_that_coalesces_gets_one_interrupt_for_its_threshold() {
+    let daemon = follow("");
+    let mut driver = driver(&daemon, 1);
+    // 16 completions, or 25.5 ms after the first: no test machine is so slow
+    // that its interrupts come one by one.
+    set_feature(&mut driver, 0x08, 255 << 8 | 15);
+    let at = driver.pages(1);
+    for block in 0..64 {
+        if block == 63 {
+            break;
+        }
+        driver.submit(1, Command::transfer(1, block, 1).at(at, 0));
+    }
+    driver.ring(1);
+    driver.wait(1, 63);
+    // 48 by their count, 15 by their time.
+    let mut interrupts = driver.wait_for_interrupt(1);
+    let mut control = daemon.control();
+    let total = control.until("the last interrupt", |status| {
+        status.total.signalled + status.total.suppressed > 0 && status.total.in_flight == 0
+    });
+    crate::support::eventually("interrupts for all", || {
+        interrupts += driver.interrupts(1);
+        (interrupts >= 2).then_some(())
+    });
+    assert!(
+        interrupts <= 5,
+        "{interrupts} interrupts for 63 completions"
+    );
+    assert_eq!(total.total.completed, 63);
+}
+
+#[test]
+fn a_coalesced_interrupt_comes_by_its_time_and_another_vectors_without() {
+    let daemon = follow("");
+    let mut driver = driver(&daemon, 2);
+    set_feature(&mut driver, 0x08, 255 << 8 | 255);
+    set_feature(&mut driver, 0x09, 1 << 16 | 2);
+    for queue in [1, 2] {
+        assert_eq!(driver.write(queue, 0, &pattern(1, 512)), 0);
+        assert_eq!(driver.wait_for_interrupt(queue), 1);
+    }
+    let invalid = Command::new(0x09, 0).with(10, 0x09).with(11, 65);
+    assert_eq!(driver.admin(invalid).status, 0x02);
+}
+
+#[test]
+fn the_guest_steers_its_disk_with_admin_commands() {
+    let daemon = follow("");
+    let mut driver = driver(&daemon, 1);
+    let (hold, release, fire) = (
+        Command::new(0xc0, 0),
+        Command::new(0xc4, 0),
+        Command::new(0xc8, 0),
+    );
+    assert_eq!(driver.admin(hold.with(10, 1)).result, 1);
+    let at = driver.pages(1);
+    for block in 0..3 {
+        driver.submit(1, Command::transfer(1, block, 1).at(at, 0));
+    }
+    driver.ring(1);
+    daemon.control().held(3);
+    let first = driver.admin(release.with(10, 1).with(11, 1));
+    assert_eq!((first.status, first.result), (0, 1));
+    assert_eq!((driver.wait(1, 1).len(), driver.interrupts(1)), (1, 0));
+    assert_eq!(driver.admin(hold).result, 0);
+    assert_eq!(driver.admin(release).result, 2);
+    driver.wait(1, 2);
+    driver.wait_for_interrupt(1);
+    assert_eq!(driver.admin(fire.with(10, 4).with(11, 1)).result, 4);
+    assert_eq!(driver.wait_for_interrupt(1), 4);
+    assert_eq!(
+        driver.admin(fire.with(10, 0)).status,
+        0x02,
+        "none is no number"
+    );
+    assert_eq!(driver.admin(hold.with(10, 7)).status, 0x02);
+}
+
+/// Has a command carried out as text, and fetches its answer.
+fn say(driver: &mut NvmeDriver, text: &str) -> (u16, serde_json::Value) {
+    let page = driver.pages(1);
+    driver.put(page, text.as_bytes());
+    let len = u32::try_from(text.len()).unwrap();
+    // Padded, as a whole page comes from a pipe.
+    let command = Command::new(0xc1, 0).with(10, len + 3).at(page, 0);
+    let status = driver.admin(command).status;
+    let answer = driver.pages(1);
+    let fetch = Command::new(0xc2, 0).with(10, 4096).at(answer, 0);
+    assert_eq!(driver.admin(fetch).status, 0);
+    let bytes = driver.get(answer, 4096);
+    let text: Vec<u8> = bytes.into_iter().take_while(|&byte| byte != 0).collect();
+    (status, serde_json::from_slice(&text).unwrap())
+}
+
+#[test]
+fn any_command_of_the_protocol_goes_as_text_and_its_answer_is_fetched() {
+    let daemon =
+        follow("[[phase]]\nname = 'one'\nuntil = { mark = 'go' }\n[[phase]]\nname = 'two'");
+    let mut driver = driver(&daemon, 1);
+    let (status, answer) = say(&mut driver, r#"{"cmd":"status"}"#);
+    assert_eq!((status, &answer["ok"]["phase"]["name"]), (0, &"one".into()));
+    assert_eq!(say(&mut driver, r#"{"cmd":"mark","name":"go"}"#).0, 0);
+    assert_eq!(daemon.control().status().phase.name, "two");
+    for text in [
+        r#"{"cmd":"dance"}"#,
+        "no JSON",
+        r#"{"cmd":"wait","mark":"never"}"#,
+        r#"{"cmd":"phase","to":"three"}"#,
+    ] {
+        let (status, answer) = say(&mut driver, text);
+        assert_eq!(status, 0x02, "{text}");
+        assert!(answer["error"]["text"].is_string(), "{text}: {answer}");
+    }
 }

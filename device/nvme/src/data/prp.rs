@@ -1,48 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 //! Physical region pages: where a command's data lies (4.1.1).
 
-use irqstorm_front_end::{Segment, Segments};
+use irqstorm_front_end::Segments;
 use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap, Permissions};
 
+use super::found::Found;
 use crate::wire::StatusCode;
 
 /// Bytes of an entry of a PRP list.
 const ENTRY_LEN: u64 = 8;
-
-/// Segments as they are found, those that touch made one.
-struct Found<'a> {
-    memory: &'a GuestMemoryMmap,
-    access: Permissions,
-    segments: Segments,
-    /// Where the last one begins, and its bytes.
-    last: Option<(u64, u64)>,
-}
-
-impl Found<'_> {
-    fn add(&mut self, address: u64, len: u64) -> Result<(), StatusCode> {
-        if let Some((start, before)) = self.last
-            && start.checked_add(before) == Some(address)
-        {
-            self.last = Some((start, before + len));
-            return Ok(());
-        }
-        self.close()?;
-        self.last = Some((address, len));
-        Ok(())
-    }
-
-    fn close(&mut self) -> Result<(), StatusCode> {
-        let Some((start, len)) = self.last.take() else {
-            return Ok(());
-        };
-        let len = u32::try_from(len).map_err(|_| StatusCode::DATA_TRANSFER)?;
-        let segment = Segment::new(GuestAddress(start), len)
-            .filter(|segment| segment.lies_in(self.memory, self.access))
-            .ok_or(StatusCode::DATA_TRANSFER)?;
-        self.segments.push(segment);
-        Ok(())
-    }
-}
 
 /// The `len` bytes that two PRP entries describe, in pages of `page` bytes,
 /// all of them in guest memory.
@@ -53,14 +19,9 @@ pub(crate) fn walk(
     (prp1, prp2): (u64, u64),
     len: u64,
 ) -> Result<Segments, StatusCode> {
-    let mut found = Found {
-        memory,
-        access,
-        segments: Segments::default(),
-        last: None,
-    };
+    let mut found = Found::new(memory, access);
     if len == 0 {
-        return Ok(found.segments);
+        return found.all();
     }
     if !prp1.is_multiple_of(4) {
         return Err(StatusCode::PRP_OFFSET);
@@ -73,8 +34,7 @@ pub(crate) fn walk(
     } else if rest > 0 {
         found.add(whole_page(page, prp2)?, rest)?;
     }
-    found.close()?;
-    Ok(found.segments)
+    found.all()
 }
 
 /// An entry that has to be the start of a page.
@@ -94,7 +54,7 @@ fn walk_list(found: &mut Found, page: u64, mut list: u64, mut rest: u64) -> Resu
     while rest > 0 {
         let room = (page - list % page) / ENTRY_LEN;
         let wanted = rest.div_ceil(page);
-        let entries = read_entries(found.memory, list, room.min(wanted))?;
+        let entries = read_entries(found.memory(), list, room.min(wanted))?;
         let (data, next) = match entries.split_last() {
             Some((&next, data)) if wanted > room => (data, Some(next)),
             _ => (entries.as_slice(), None),
