@@ -12,7 +12,7 @@ const SERIES: usize = 6;
 const WIDTH: f64 = 300.0;
 const HEIGHT: f64 = 190.0;
 const LEFT: f64 = 46.0;
-const RIGHT: f64 = 10.0;
+const RIGHT: f64 = 18.0;
 const TOP: f64 = 10.0;
 const BOTTOM: f64 = 24.0;
 
