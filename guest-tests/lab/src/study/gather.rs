@@ -45,6 +45,9 @@ pub(crate) fn gather(folders: &[PathBuf], experiment: Option<&str>) -> Result<Sa
     for folder in folders {
         if Campaign::is_in(folder) {
             read_campaign(folder, &mut found, &mut left_out)?;
+        } else if !folder.join(RECORD).is_file() {
+            let reason = "it has neither results.json nor campaign.json";
+            return Err(unusable(std::slice::from_ref(folder), reason.into()));
         } else {
             let round = Round {
                 folder: folder.clone(),
