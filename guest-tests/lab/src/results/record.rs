@@ -34,7 +34,9 @@ pub(crate) struct Record {
     /// How many CPUs the host has for all of it.
     #[serde(default)]
     pub(crate) host_cpus: u32,
-    /// The disk, as the command line names it.
+    /// The disk, as the command line names it. Before there was a choice it was
+    /// always the same.
+    #[serde(default = "only_disk")]
     pub(crate) disk: String,
     /// The guest's CPUs and the device's queues, where a test asks for no
     /// others.
@@ -56,6 +58,10 @@ pub(crate) struct Record {
     pub(crate) guest: Option<Hello>,
     /// The tests, in the order in which they were run.
     pub(crate) cases: Vec<Case>,
+}
+
+fn only_disk() -> String {
+    "virtio".to_owned()
 }
 
 /// Decisions of another run, taken again in this one.

@@ -17,6 +17,8 @@ pub(crate) struct Conditions {
     pub(crate) accel: String,
     /// QEMU's version.
     pub(crate) qemu: String,
+    /// The disk under test.
+    pub(crate) disk: String,
     /// The host's CPUs; 0 if not known.
     pub(crate) host_cpus: u32,
     /// The guest's.
@@ -38,6 +40,7 @@ impl Conditions {
         Conditions {
             accel: record.accel.clone(),
             qemu: record.qemu.clone(),
+            disk: record.disk.clone(),
             host_cpus: record.host_cpus,
             cpus: record.cpus,
             memory_mib: record.memory_mib,

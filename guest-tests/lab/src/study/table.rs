@@ -182,6 +182,7 @@ impl Study {
         let checks = [
             ("accelerator", differs(|a, b| a.accel == b.accel)),
             ("QEMU", differs(|a, b| a.qemu == b.qemu)),
+            ("disk", differs(|a, b| a.disk == b.disk)),
             (
                 "the host's CPUs",
                 differs(|a, b| a.host_cpus == b.host_cpus),

@@ -136,13 +136,14 @@ pub(super) fn condition_lines(study: &Study) -> Vec<String> {
     };
     let common = &first.conditions;
     let mut lines = vec![format!(
-        "{}; {} on QEMU {}, {} of {} CPUs, {} MiB; scenario {}, seed {}",
+        "{}; {} on QEMU {}, {} of {} CPUs, {} MiB, disk {}; scenario {}, seed {}",
         rounds(study),
         common.accel,
         common.qemu,
         common.cpus,
         common.host_cpus,
         common.memory_mib,
+        common.disk,
         common.scenario,
         common.seed
     )];
