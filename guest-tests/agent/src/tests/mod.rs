@@ -9,6 +9,7 @@ mod bench;
 mod chains;
 mod config_vector;
 mod contexts;
+mod controller_reset;
 mod exact_status;
 mod exactly_once;
 mod ext4_page_drop;
@@ -53,6 +54,7 @@ mod storm_sweep;
 mod sweep;
 mod switch_count;
 mod task_context;
+mod threaded_nvme;
 mod unmount_burst;
 mod unplug;
 mod untagged_inline;
@@ -94,6 +96,7 @@ const IMPLEMENTATIONS: &[(&str, Test)] = &[
     ("same-decisions", same_decisions::run),
     ("guarded-million", guarded_million::run),
     ("kill-line", kill_line::run),
+    ("controller-reset", controller_reset::run),
     ("inline-in-task", inline_in_task::run),
     ("no-lost-wakeup", no_lost_wakeup::run),
     ("gives-way", gives_way::run),
@@ -121,6 +124,7 @@ const IMPLEMENTATIONS: &[(&str, Test)] = &[
     ("ipi-context", ipi_context::run),
     ("forced-threading", forced_threading::run),
     ("late-cpus", late_cpus::run),
+    ("threaded-nvme", threaded_nvme::run),
 ];
 
 /// Runs one test to its verdict.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 //! Completions in other contexts than hardirq, most on machines of their own.
 
-use super::{ALWAYS, FLAG_ALONE, IN_TASK_GATE, Needs, Shape, TestInfo};
+use super::{ALWAYS, Disks, FLAG_ALONE, IN_TASK_GATE, Needs, Shape, TestInfo};
 
 pub(super) const CONTEXTS: &[TestInfo] = &[
     TestInfo {
@@ -64,6 +64,19 @@ pub(super) const CONTEXTS: &[TestInfo] = &[
             machine: Shape {
                 cpus: Some(3),
                 online: Some(1),
+                ..Shape::RUN
+            },
+            ..FLAG_ALONE
+        },
+        ..ALWAYS
+    },
+    TestInfo {
+        name: "threaded-nvme",
+        claim: "a tagged bio completed in a task that may sleep ends there",
+        needs: Needs {
+            disks: Disks::Nvme,
+            machine: Shape {
+                words: &["nvme.use_threaded_interrupts=1"],
                 ..Shape::RUN
             },
             ..FLAG_ALONE

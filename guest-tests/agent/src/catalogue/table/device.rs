@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 //! The device: what it writes, and what arrives.
 
-use super::{ALWAYS, CONTROL, Disks, Needs, TWO_QUEUES, TestInfo};
+use super::{ALWAYS, CONTROL, Disks, FLAG, Needs, TWO_QUEUES, TestInfo};
 
 pub(super) const DEVICE: &[TestInfo] = &[
     TestInfo {
@@ -91,6 +91,15 @@ pub(super) const DEVICE: &[TestInfo] = &[
         limit_seconds: 1200,
         by_name: true,
         expects: Some("nobody cared"),
+        ..ALWAYS
+    },
+    TestInfo {
+        name: "controller-reset",
+        claim: "over a reset no bio is lost, not one that was deferred and not one that the device had",
+        needs: Needs {
+            disks: Disks::Nvme,
+            ..FLAG
+        },
         ..ALWAYS
     },
 ];
