@@ -75,13 +75,21 @@ pub(crate) fn check(qemu: &Path) -> Result<Version, Failure> {
 
 /// Whether a QEMU has a device: it can be built without most.
 pub(crate) fn has_device(qemu: &Path, device: &str) -> Result<bool, Failure> {
+    // The list of all has every module loaded, and ends a QEMU that finds
+    // modules of another build.
+    let listed = said(qemu, "help")?.contains(&format!("\"{device}\""));
+    let asked = || said(qemu, &format!("{device},help"));
+    Ok(listed || asked()?.starts_with(&format!("{device} options:")))
+}
+
+/// What it prints about devices.
+fn said(qemu: &Path, device: &str) -> Result<String, Failure> {
     let mut command = Command::new(qemu);
-    command.args(["-device", "help"]).stdin(Stdio::null());
+    command.args(["-device", device]).stdin(Stdio::null());
     let output = command
         .output()
         .map_err(|source| spawn_failure(&command, PACKAGE, source))?;
-    let devices = String::from_utf8_lossy(&output.stdout);
-    Ok(devices.contains(&format!("\"{device}\"")))
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// The version in "QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7)".
