@@ -9,13 +9,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, ensure};
 use hdrhistogram::Histogram;
+use irqstorm_testing::SharedMemory;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use virtio_driver::{
     EventFd, QueueNotifier, VhostUser, VirtioBlkConfig, VirtioBlkFeatureFlags, VirtioBlkQueue,
     VirtioBlkReqBuf, VirtioBlkTransport, VirtioFeatureFlags,
 };
-
-use crate::memory::Memory;
 
 /// Bytes of a request.
 pub(crate) const BLOCK: usize = 4096;
@@ -60,7 +59,7 @@ pub(crate) struct Driver {
     calls: Vec<Arc<EventFd>>,
     kicks: Vec<Box<dyn QueueNotifier>>,
     _transport: Box<VirtioBlkTransport>,
-    memory: Memory,
+    memory: SharedMemory,
     begun: Vec<Instant>,
     next: u64,
 }
@@ -70,7 +69,7 @@ impl Driver {
         let path = path.to_str().context("name the socket in UTF-8")?;
         let transport = VhostUser::<VirtioBlkConfig, VirtioBlkReqBuf>::new(path, FEATURES)?;
         let mut transport: Box<VirtioBlkTransport> = Box::new(transport);
-        let memory = Memory::new(BLOCK * MOST)?;
+        let memory = SharedMemory::new(BLOCK * MOST)?;
         transport.map_mem_region(memory.address(), memory.len(), memory.fd(), 0)?;
         let rings = VirtioBlkQueue::setup_queues(transport.as_mut(), queues, RING)?;
         Ok(Driver {
@@ -143,7 +142,7 @@ impl Driver {
     fn submit(&mut self, queue: usize, tag: usize, write: bool) -> anyhow::Result<()> {
         self.next += 1;
         let offset = self.next * 7919 % (SPAN / BLOCK as u64) * BLOCK as u64;
-        let buffer = self.memory.at(tag * BLOCK);
+        let buffer = self.memory.at(tag * BLOCK, BLOCK);
         self.begun[tag] = Instant::now();
         let ring = &mut self.queues[queue];
         // SAFETY: the buffer is mapped as long as this driver, and its part of

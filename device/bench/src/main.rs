@@ -12,7 +12,6 @@
 mod driver;
 mod floor;
 mod measure;
-mod memory;
 mod report;
 mod subject;
 

@@ -8,6 +8,7 @@ pub mod buffers;
 pub mod driver;
 pub mod events;
 pub mod front_end;
+pub mod memory;
 pub mod nvme;
 pub mod store;
 
@@ -15,3 +16,4 @@ pub use bench::Bench;
 pub use buffers::Bytes;
 pub use driver::{FakeDriver, FakeQueue};
 pub use events::Recorder;
+pub use memory::SharedMemory;

@@ -120,7 +120,7 @@ impl Vring {
         }
     }
 
-    fn attach(&self, state: &mut State, ring: Queue) {
+    fn attach(&self, state: &mut State, mut ring: Queue) {
         let shared = &*self.shared;
         if let Some(size) = state.wrong_size {
             return self.refuse(state, &format!("a size of {size} is no power of two"));
@@ -133,7 +133,6 @@ impl Vring {
             Some(Err(e)) => return self.refuse(state, &no_duplicate(&e)),
             None => return,
         };
-        let mut ring = ring;
         let inflight = match self.in_flight(&mut ring) {
             Ok(inflight) => inflight,
             Err(e) => return self.refuse(state, &e.to_string()),

@@ -6,12 +6,21 @@ use irqstorm_core::control::{Part, Selection};
 use irqstorm_testing::nvme::{Command, NvmeDriver};
 
 use super::{driver, follow, pattern};
+use crate::support::Control;
 
 fn part(part: Part) -> Selection {
     Selection {
         part,
         ..Selection::default()
     }
+}
+
+/// Has the device hold a write.
+fn hold_one(driver: &mut NvmeDriver, control: &mut Control) {
+    let at = driver.pages(1);
+    driver.submit(1, Command::transfer(1, 0, 1).at(at, 0));
+    driver.ring(1);
+    control.held(1);
 }
 
 #[test]
@@ -106,10 +115,7 @@ fn a_reset_gives_up_what_is_held_and_the_next_driver_sees_none_of_it() {
     let daemon = follow("hold = true");
     let mut driver = driver(&daemon, 1);
     let mut control = daemon.control();
-    let at = driver.pages(1);
-    driver.submit(1, Command::transfer(1, 0, 1).at(at, 0));
-    driver.ring(1);
-    control.held(1);
+    hold_one(&mut driver, &mut control);
     driver.disable();
     let total = control.status().total;
     assert_eq!((total.abandoned, total.held, total.completed), (1, 0, 0));
@@ -125,10 +131,7 @@ fn a_queue_that_is_deleted_completes_what_it_has_first() {
     let daemon = follow("hold = true");
     let mut driver = driver(&daemon, 1);
     let mut control = daemon.control();
-    let at = driver.pages(1);
-    driver.submit(1, Command::transfer(1, 0, 1).at(at, 0));
-    driver.ring(1);
-    control.held(1);
+    hold_one(&mut driver, &mut control);
     let delete = Command::new(0, 0).with(10, 1);
     assert_eq!(driver.admin(delete).status, 0);
     assert_eq!(driver.completions(1).len(), 1);

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use irqstorm_testing::SharedMemory;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use virtio_driver::{
     EventFd, VhostUser, VirtioBlkConfig, VirtioBlkFeatureFlags, VirtioBlkQueue, VirtioBlkReqBuf,
@@ -12,7 +13,6 @@ use virtio_driver::{
 };
 
 use super::eventually;
-use super::memory::Memory;
 
 /// Bytes of memory that a request's data can have.
 pub(crate) const PIECE: usize = 64 * 1024;
@@ -49,7 +49,7 @@ pub(crate) struct Driver {
     queues: Vec<VirtioBlkQueue<'static, Tag>>,
     calls: Vec<Arc<EventFd>>,
     transport: Box<VirtioBlkTransport>,
-    memory: Memory,
+    memory: SharedMemory,
 }
 
 impl Driver {
@@ -61,7 +61,7 @@ impl Driver {
         let path = path.to_str().unwrap();
         let transport = VhostUser::<VirtioBlkConfig, VirtioBlkReqBuf>::new(path, features);
         let mut transport: Box<VirtioBlkTransport> = Box::new(transport.unwrap());
-        let memory = Memory::new(PIECE * PIECES);
+        let memory = SharedMemory::new(PIECE * PIECES).unwrap();
         transport
             .map_mem_region(memory.address(), memory.len(), memory.fd(), 0)
             .unwrap();

@@ -4,7 +4,6 @@
 mod control;
 mod daemon;
 mod driver;
-mod memory;
 
 /// A driver that looks at its rings itself, and can be lied to.
 #[path = "../../../../vhost-blk/tests/support/driver.rs"]
