@@ -56,9 +56,8 @@ impl Options {
         if !(2..=MAX_QUEUE_SIZE).contains(&self.max_queue_size) {
             return Err(OptionsError::QueueSize(self.max_queue_size));
         }
-        let block_size = self.geometry.block_size;
-        if !(512..=4096).contains(&block_size) || !block_size.is_power_of_two() {
-            return Err(OptionsError::BlockSize(block_size));
+        if !self.geometry.has_usable_blocks() {
+            return Err(OptionsError::BlockSize(self.geometry.block_size));
         }
         Ok(())
     }

@@ -102,7 +102,7 @@ impl Options {
         {
             return Err(OptionsError::QueueSize(self.max_queue_size));
         }
-        if !(512..=4096).contains(&block_size) || !block_size.is_power_of_two() {
+        if !self.geometry.has_usable_blocks() {
             return Err(OptionsError::BlockSize(block_size));
         }
         if !(1..=u32::from(MAX_QUEUE_SIZE) - 2).contains(&self.seg_max) {

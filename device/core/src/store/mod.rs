@@ -25,6 +25,13 @@ pub struct Geometry {
     pub read_only: bool,
 }
 
+impl Geometry {
+    /// Whether its logical block is one that drivers take.
+    pub fn has_usable_blocks(&self) -> bool {
+        (512..=4096).contains(&self.block_size) && self.block_size.is_power_of_two()
+    }
+}
+
 /// A disk's content. Requests outside it end with an I/O error and touch
 /// nothing.
 pub trait Store: Send {

@@ -18,7 +18,7 @@ use std::thread;
 use std::time::Instant;
 
 use super::bench::all_ended;
-use super::held::wait_for_held;
+use super::held::{HOLD_HALF, wait_for_held};
 use super::{Bench, Stop, contexts, fail};
 use crate::guest::probe::{Run, RunResult, Summary, TAGGED};
 use crate::guest::queue;
@@ -31,12 +31,6 @@ const BIOS: u64 = 2_000;
 
 /// Held when the reset comes, at least.
 const HELD: u64 = 8;
-
-const HOLD_HALF: &str = "\
-[[rule]]
-every = 2
-hold = true
-";
 
 /// The workers are kept busy for at most so long, and freed when the controller
 /// is back.

@@ -14,6 +14,13 @@ use std::time::{Duration, Instant};
 use super::{Bench, Stop, fail};
 use crate::guest::cpu;
 
+/// A script of a disk that keeps every second request.
+pub(super) const HOLD_HALF: &str = "\
+[[rule]]
+every = 2
+hold = true
+";
+
 /// The step of the block layer in which a CPU that goes waits for its requests
 /// (block/blk-mq.c).
 const WAITS_IN: &str = "blk_mq_hctx_notify_offline";

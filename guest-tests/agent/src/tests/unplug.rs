@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::bench::tagged_in_task;
-use super::held::wait_for_held;
+use super::held::{HOLD_HALF, wait_for_held};
 use super::sides;
 use super::{Bench, Stop, fail};
 use crate::guest::binding::Binding;
@@ -24,12 +24,6 @@ const BIOS: u64 = 2_000;
 
 /// Held when the disk goes, at least.
 const HELD: u64 = 8;
-
-const HOLD_HALF: &str = "\
-[[rule]]
-every = 2
-hold = true
-";
 
 /// Where del_gendisk() waits for the disk's last requests.
 const WAITS_IN: &str = "blk_mq_freeze_queue_wait";
