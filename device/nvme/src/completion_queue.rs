@@ -157,18 +157,35 @@ impl CompletionQueue {
         let ring = self.ring();
         if let Some(vector) = ring.setup.vector {
             ring.setup.coalescing.settle(vector);
-            ring.setup.interrupts.signal(vector);
+            ring.setup.interrupts.signal(vector, ring.has_unread());
         }
+    }
+
+    /// Whether an interrupt could tell of entries that the driver has not read.
+    pub(crate) fn has_unread(&self) -> bool {
+        let ring = self.ring();
+        ring.setup.vector.is_some() && ring.has_unread()
     }
 }
 
 impl Ring {
     /// A queue with one free slot is full (3.3.1.2).
     fn room(&self, memory: &GuestMemoryMmap) -> u16 {
+        let used = self.used(self.setup.head.get(memory));
+        u16::try_from(u32::from(self.setup.size) - 1 - used).unwrap_or(0)
+    }
+
+    /// Entries between a head and the tail.
+    fn used(&self, head: u32) -> u32 {
         let size = u32::from(self.setup.size);
-        let head = self.setup.head.get(memory);
-        let used = (u32::from(self.tail) + size - head % size) % size;
-        u16::try_from(size - 1 - used).unwrap_or(0)
+        (u32::from(self.tail) + size - head % size) % size
+    }
+
+    /// Whether there are entries that were shown and not read, as far as the
+    /// doorbell's register says.
+    fn has_unread(&self) -> bool {
+        let used = self.used(self.setup.head.register());
+        usize::try_from(used).is_ok_and(|used| used > self.hidden.len())
     }
 
     fn slot(&self, slot: u16) -> Result<GuestAddress, GuestMemoryError> {

@@ -130,11 +130,13 @@ impl Device for Function {
         match (kind, action) {
             (IrqKind::Intx, IrqAction::Assign(fd)) => self.interrupts.set_pin(fd),
             (IrqKind::Intx, IrqAction::Mask) => self.interrupts.mask_pin(),
-            (IrqKind::Intx, IrqAction::Unmask) => self.interrupts.unmask_pin(),
+            (IrqKind::Intx, IrqAction::Unmask) => {
+                self.interrupts.unmask_pin(self.controller.has_unread());
+            }
             (IrqKind::Msix, IrqAction::Assign(fd)) => self.interrupts.set_vector(index, fd),
             // A vector is masked by taking its fd away.
             (IrqKind::Msix, IrqAction::Mask | IrqAction::Unmask) => {}
-            (_, IrqAction::Trigger) => self.interrupts.signal(vector),
+            (_, IrqAction::Trigger) => self.interrupts.signal(vector, true),
         }
     }
 

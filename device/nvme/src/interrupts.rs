@@ -8,7 +8,10 @@
 //! The pin is a level that masks itself at each interrupt until the VMM says
 //! that it was handled. A signal that comes in between is delivered then: an
 //! interrupt is raised for each time that one was decided, not for as long as
-//! a completion waits, so that what a scenario drops stays dropped.
+//! a completion waits, so that what a scenario drops stays dropped. It is never
+//! raised with no completion unread: QEMU lowers it when the guest next accesses
+//! a register, and a driver that finds nothing accesses none
+//! (hw/vfio/pci.c, vfio_pci_intx_eoi()).
 //!
 //! All is shared between the thread that serves the VMM and the pump's.
 
@@ -62,10 +65,18 @@ impl Interrupts {
         u32::try_from(self.0.vectors.len()).unwrap_or(u32::MAX)
     }
 
-    /// Raises the interrupt of a vector. Never blocks.
-    pub(crate) fn signal(&self, vector: u16) {
-        if !self.0.msix.load(Ordering::Acquire) {
-            self.signal_pin(vector);
+    /// Whether interrupts are messages, and not the pin.
+    pub(crate) fn are_messages(&self) -> bool {
+        self.0.msix.load(Ordering::Acquire)
+    }
+
+    /// Raises the interrupt of a vector; the pin only if the driver has
+    /// completions to read. Never blocks.
+    pub(crate) fn signal(&self, vector: u16, unread: bool) {
+        if !self.are_messages() {
+            if unread {
+                self.signal_pin(vector);
+            }
         } else if let Some(vector) = self.0.vectors.get(usize::from(vector)) {
             vector.signal();
         }
@@ -137,10 +148,18 @@ impl Interrupts {
         self.0.pin.masked.store(true, Ordering::Release);
     }
 
-    /// The VMM says that the pin's interrupt was handled.
-    pub(crate) fn unmask_pin(&self) {
+    /// The VMM says that the pin's interrupt was handled. What waited is
+    /// delivered if there is something unread still.
+    pub(crate) fn unmask_pin(&self, unread: bool) {
         self.0.pin.masked.store(false, Ordering::Release);
-        self.deliver_waiting();
+        self.settle_waiting(unread);
+    }
+
+    fn settle_waiting(&self, unread: bool) {
+        match unread {
+            true => self.deliver_waiting(),
+            false => self.0.pin.waiting.store(false, Ordering::Release),
+        }
     }
 
     /// What INTMS and INTMC read as.
@@ -153,11 +172,12 @@ impl Interrupts {
         self.0.pin_mask.fetch_or(bits, Ordering::AcqRel);
     }
 
-    /// INTMC: again. What was signalled meanwhile is delivered.
-    pub(crate) fn clear_pin_mask(&self, bits: u32) {
+    /// INTMC: again. What was signalled meanwhile is delivered if there is
+    /// something unread still.
+    pub(crate) fn clear_pin_mask(&self, bits: u32, unread: bool) {
         let before = self.0.pin_mask.fetch_and(!bits, Ordering::AcqRel);
         if before & bits != 0 && !self.0.pin.masked.load(Ordering::Acquire) {
-            self.deliver_waiting();
+            self.settle_waiting(unread);
         }
     }
 
@@ -210,9 +230,9 @@ mod tests {
         let ((first, one), (second, two)) = (line(), line());
         interrupts.set_vector(0, first);
         interrupts.set_vector(1, second);
-        interrupts.signal(1);
-        interrupts.signal(1);
-        interrupts.signal(2);
+        interrupts.signal(1, true);
+        interrupts.signal(1, false);
+        interrupts.signal(2, true);
         assert_eq!((count(&one), count(&two)), (0, 2));
     }
 
@@ -220,15 +240,15 @@ mod tests {
     fn what_is_signalled_without_an_fd_is_pending_and_delivered_once_with_the_next() {
         let interrupts = Interrupts::new(1);
         interrupts.set_vector(0, None);
-        interrupts.signal(0);
-        interrupts.signal(0);
+        interrupts.signal(0, true);
+        interrupts.signal(0, true);
         assert!(interrupts.is_pending(0));
         let (fd, seen) = line();
         interrupts.set_vector(0, fd);
         assert_eq!(count(&seen), 1);
         assert!(!interrupts.is_pending(0));
         interrupts.set_vector(0, None);
-        interrupts.signal(0);
+        interrupts.signal(0, true);
         interrupts.disable_msix();
         assert!(!interrupts.is_pending(0));
     }
@@ -238,14 +258,32 @@ mod tests {
         let interrupts = Interrupts::new(3);
         let (fd, seen) = line();
         interrupts.set_pin(fd);
-        interrupts.signal(0);
-        interrupts.signal(2);
+        interrupts.signal(0, true);
+        interrupts.signal(2, true);
         assert_eq!(count(&seen), 1);
-        interrupts.unmask_pin();
+        interrupts.unmask_pin(true);
         assert_eq!(count(&seen), 1, "the second came while it was masked");
-        interrupts.unmask_pin();
+        interrupts.unmask_pin(true);
         assert_eq!(count(&seen), 0);
-        interrupts.signal(1);
+        interrupts.signal(1, true);
+        assert_eq!(count(&seen), 1);
+    }
+
+    #[test]
+    fn the_pin_stays_down_while_nothing_is_unread() {
+        let interrupts = Interrupts::new(1);
+        let (fd, seen) = line();
+        interrupts.set_pin(fd);
+        interrupts.signal(0, false);
+        assert_eq!(count(&seen), 0);
+        interrupts.signal(0, true);
+        interrupts.signal(0, true);
+        assert_eq!(count(&seen), 1);
+        interrupts.unmask_pin(false);
+        assert_eq!(count(&seen), 0, "what waited has been read");
+        interrupts.unmask_pin(true);
+        assert_eq!(count(&seen), 0, "and is not delivered later");
+        interrupts.signal(0, true);
         assert_eq!(count(&seen), 1);
     }
 
@@ -255,11 +293,11 @@ mod tests {
         let (fd, seen) = line();
         interrupts.set_pin(fd);
         interrupts.set_pin_mask(1);
-        interrupts.signal(0);
+        interrupts.signal(0, true);
         assert_eq!((count(&seen), interrupts.pin_mask()), (0, 1));
-        interrupts.clear_pin_mask(2);
+        interrupts.clear_pin_mask(2, true);
         assert_eq!(count(&seen), 0);
-        interrupts.clear_pin_mask(1);
+        interrupts.clear_pin_mask(1, true);
         assert_eq!((count(&seen), interrupts.pin_mask()), (1, 0));
     }
 }

@@ -90,14 +90,18 @@ impl Doorbell {
         self.register.store(value.into(), Ordering::Release);
     }
 
+    /// What was last written to the register.
+    pub(crate) fn register(&self) -> u32 {
+        self.register.load(Ordering::Acquire)
+    }
+
     /// What the driver says. A shadow that is not there says nothing new.
     pub(crate) fn get(&self, memory: &GuestMemoryMmap) -> u32 {
-        let register = || self.register.load(Ordering::Acquire);
         match Shadow::at(&self.shadow.0.doorbells, self.number) {
-            None => register(),
+            None => self.register(),
             Some(at) => memory
                 .load(at, Ordering::Acquire)
-                .map_or_else(|_| register(), u32::from_le),
+                .map_or_else(|_| self.register(), u32::from_le),
         }
     }
 

@@ -53,6 +53,10 @@ impl AdminQueue {
         }
     }
 
+    pub(super) fn completions(&self) -> &CompletionQueue {
+        &self.completions
+    }
+
     pub(super) fn ring_tail(&mut self, value: u16) -> Result<(), Event> {
         if value >= self.size {
             return Err(Event::InvalidDoorbellValue);

@@ -33,7 +33,7 @@ const NVM_COMMAND_SET: u8 = 0x00;
 const OPTIONAL_COMMANDS: u16 = 1 << 0 | 1 << 2 | 1 << 3 | 1 << 7;
 
 /// OACS: doorbell buffers.
-const OPTIONAL_ADMIN_COMMANDS: u16 = 1 << 8;
+const DOORBELL_BUFFERS: u16 = 1 << 8;
 
 /// LPA: the log of commands and their effects; offsets into logs.
 const LOG_ATTRIBUTES: u8 = 1 << 1 | 1 << 2;
@@ -159,7 +159,10 @@ impl Controller {
         page.put(80, &0x0002_0000u32.to_le_bytes());
         // CNTRLTYPE: an I/O controller.
         page.put(111, &[1]);
-        page.put(256, &OPTIONAL_ADMIN_COMMANDS.to_le_bytes());
+        // A driver that writes no doorbell does not lower the pin, either.
+        if self.interrupts.are_messages() {
+            page.put(256, &DOORBELL_BUFFERS.to_le_bytes());
+        }
         page.put(258, &[3, MAX_REQUESTS - 1, FIRMWARE, LOG_ATTRIBUTES]);
         page.put(262, &[MAX_ERRORS - 1]);
         // AVSCC: vendor specific commands use the standard format.

@@ -115,8 +115,16 @@ impl Controller {
                 self.registers.reset_subsystem();
             }
             Change::Mask(bits) => self.interrupts.set_pin_mask(bits),
-            Change::Unmask(bits) => self.interrupts.clear_pin_mask(bits),
+            Change::Unmask(bits) => self.interrupts.clear_pin_mask(bits, self.has_unread()),
         }
+    }
+
+    /// Whether the driver has completions to read.
+    pub(crate) fn has_unread(&self) -> bool {
+        let admin = self.admin.iter().map(AdminQueue::completions);
+        admin
+            .chain(self.queues.completions())
+            .any(CompletionQueue::has_unread)
     }
 
     fn enable(&mut self) {

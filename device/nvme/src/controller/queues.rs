@@ -70,6 +70,10 @@ impl IoQueues {
         self.submissions.iter().flatten().for_each(Submission::kick);
     }
 
+    pub(super) fn completions(&self) -> impl Iterator<Item = &CompletionQueue> {
+        self.completions.iter().flatten()
+    }
+
     /// Whether there is none.
     pub(super) fn is_empty(&self) -> bool {
         self.submissions.iter().all(Option::is_none) && self.completions.iter().all(Option::is_none)

@@ -7,6 +7,8 @@ mod baseline_io;
 mod bdev_page_drop;
 mod bench;
 mod chains;
+mod command_lost;
+mod completion_polled;
 mod config_vector;
 mod contexts;
 mod controller_reset;
@@ -55,6 +57,7 @@ mod sweep;
 mod switch_count;
 mod task_context;
 mod threaded_nvme;
+mod timeout;
 mod unmount_burst;
 mod unplug;
 mod untagged_inline;
@@ -97,6 +100,8 @@ const IMPLEMENTATIONS: &[(&str, Test)] = &[
     ("guarded-million", guarded_million::run),
     ("kill-line", kill_line::run),
     ("controller-reset", controller_reset::run),
+    ("completion-polled", completion_polled::run),
+    ("command-lost", command_lost::run),
     ("inline-in-task", inline_in_task::run),
     ("no-lost-wakeup", no_lost_wakeup::run),
     ("gives-way", gives_way::run),

@@ -110,12 +110,15 @@ fn come_back(bench: &mut Bench, disk: &Disk, device: &Binding) -> Result<(), Sto
     let summary = bench.run(&mut run)?;
     tagged_in_task(&summary)?;
     bench.figure("bios after the disk was back", summary.ended[TAGGED]);
-    let unbound = device.unbind();
-    unbound.map_err(|e| format!("unbind {}: {e}", device.name))?;
-    let last = bound(device)?;
-    if last != disk.name {
-        return fail(format!("{} came back as {last}", disk.name));
-    }
+    // The old name is free a moment after the last who has the disk open is gone.
+    bench.close_probe();
+    let back = sides::wait_until("the disk to come back under its name", || {
+        let unbound = device.unbind();
+        unbound.map_err(|e| format!("unbind {}: {e}", device.name))?;
+        Ok(bound(device)? == disk.name)
+    });
+    bench.load_probe()?;
+    back?;
     bench.prepare_hardirq().map(drop)
 }
 

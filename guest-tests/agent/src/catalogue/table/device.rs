@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 //! The device: what it writes, and what arrives.
 
-use super::{ALWAYS, CONTROL, Disks, FLAG, Needs, TWO_QUEUES, TestInfo};
+use super::{ALWAYS, CONTROL, Disks, FLAG, IN_TASK_GATE, Needs, TWO_QUEUES, TestInfo};
 
 pub(super) const DEVICE: &[TestInfo] = &[
     TestInfo {
@@ -99,6 +99,25 @@ pub(super) const DEVICE: &[TestInfo] = &[
         needs: Needs {
             disks: Disks::Nvme,
             ..FLAG
+        },
+        ..ALWAYS
+    },
+    TestInfo {
+        name: "completion-polled",
+        claim: "a tagged bio whose interrupt never comes is found at its timeout, and ends where it may sleep",
+        needs: Needs {
+            disks: Disks::Nvme,
+            ..FLAG
+        },
+        by_design: IN_TASK_GATE,
+        ..ALWAYS
+    },
+    TestInfo {
+        name: "command-lost",
+        claim: "a command that the device does not complete is given up at its second timeout, and ends with the reset",
+        needs: Needs {
+            disks: Disks::Nvme,
+            ..CONTROL
         },
         ..ALWAYS
     },
