@@ -11,10 +11,13 @@ use anyhow::{Context, anyhow, ensure};
 use hdrhistogram::Histogram;
 use irqstorm_testing::SharedMemory;
 use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::io::Errno;
 use virtio_driver::{
     EventFd, QueueNotifier, VhostUser, VirtioBlkConfig, VirtioBlkFeatureFlags, VirtioBlkQueue,
     VirtioBlkReqBuf, VirtioBlkTransport, VirtioFeatureFlags,
 };
+
+use crate::Stop;
 
 /// Bytes of a request.
 pub(crate) const BLOCK: usize = 4096;
@@ -62,10 +65,11 @@ pub(crate) struct Driver {
     memory: SharedMemory,
     begun: Vec<Instant>,
     next: u64,
+    stop: Stop,
 }
 
 impl Driver {
-    pub(crate) fn connect(path: &Path, queues: usize) -> anyhow::Result<Driver> {
+    pub(crate) fn connect(path: &Path, queues: usize, stop: Stop) -> anyhow::Result<Driver> {
         let path = path.to_str().context("name the socket in UTF-8")?;
         let transport = VhostUser::<VirtioBlkConfig, VirtioBlkReqBuf>::new(path, FEATURES)?;
         let mut transport: Box<VirtioBlkTransport> = Box::new(transport);
@@ -84,6 +88,7 @@ impl Driver {
             memory,
             begun: vec![Instant::now(); MOST],
             next: 0,
+            stop,
         })
     }
 
@@ -102,6 +107,7 @@ impl Driver {
         let mut in_flight = load.queues * load.depth;
         let (mut requests, mut ended) = (0, None);
         while in_flight > 0 {
+            self.stop.check()?;
             let mut idle = true;
             for queue in 0..load.queues {
                 let done: Vec<_> = self.queues[queue].completions().collect();
@@ -178,7 +184,12 @@ impl Driver {
             tv_sec: 10,
             tv_nsec: 0,
         };
-        if rustix::event::poll(&mut fds, Some(&patience))? == 0 {
+        let ready = match rustix::event::poll(&mut fds, Some(&patience)) {
+            // A signal: the caller looks which.
+            Err(Errno::INTR) => return Ok(()),
+            ready => ready?,
+        };
+        if ready == 0 {
             return Err(anyhow!("wait for an interrupt: none came in 10 s"));
         }
         for (call, fd) in calls.iter().zip(&fds) {

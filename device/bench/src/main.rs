@@ -16,10 +16,13 @@ mod report;
 mod subject;
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use clap::Parser;
+use signal_hook::consts::{SIGINT, SIGTERM};
 
 use measure::{Plan, cells};
 
@@ -62,6 +65,27 @@ pub(crate) struct Cli {
     json: bool,
 }
 
+/// Whether a signal has asked for the end. It is looked at while anything runs,
+/// so that the programs under measurement end with this one, and their files.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    fn on_signals() -> anyhow::Result<Stop> {
+        let stop = Stop::default();
+        for signal in [SIGTERM, SIGINT] {
+            signal_hook::flag::register(signal, Arc::clone(&stop.0))?;
+        }
+        Ok(stop)
+    }
+
+    /// Fails once it has.
+    pub(crate) fn check(&self) -> anyhow::Result<()> {
+        ensure!(!self.0.load(Ordering::Relaxed), "ended by a signal");
+        Ok(())
+    }
+}
+
 fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
     let device = match cli.device {
@@ -72,6 +96,7 @@ fn main() -> anyhow::Result<()> {
         device,
         rounds: cli.rounds,
         time: Duration::from_millis(cli.time),
+        stop: Stop::on_signals()?,
     };
     let floor = floor::measure(plan.time)?;
     let cells = cells(&cli.store, &cli.queues, &cli.depth);

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::Stop;
 use crate::driver::{Driver, Load};
 use crate::subject::{Store, Subject, Who};
 
@@ -19,6 +20,7 @@ pub(crate) struct Plan {
     pub(crate) device: PathBuf,
     pub(crate) rounds: u32,
     pub(crate) time: Duration,
+    pub(crate) stop: Stop,
 }
 
 /// What to measure.
@@ -89,8 +91,8 @@ struct Pair {
 impl Pair {
     fn start(plan: &Plan, store: Store, polls: bool) -> anyhow::Result<Pair> {
         let side = |who| -> anyhow::Result<(Subject, Driver)> {
-            let subject = Subject::start(who, store, &plan.device)?;
-            let driver = Driver::connect(&subject.socket, 4)?;
+            let subject = Subject::start(who, store, &plan.device, &plan.stop)?;
+            let driver = Driver::connect(&subject.socket, 4, plan.stop.clone())?;
             Ok((subject, driver))
         };
         let (device, peer) = match polls {

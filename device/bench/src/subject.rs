@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
+use crate::Stop;
 use crate::driver::SPAN;
 
 /// The peer.
@@ -66,7 +67,12 @@ pub(crate) struct Subject {
 }
 
 impl Subject {
-    pub(crate) fn start(who: Who, store: Store, device: &Path) -> anyhow::Result<Subject> {
+    pub(crate) fn start(
+        who: Who,
+        store: Store,
+        device: &Path,
+        stop: &Stop,
+    ) -> anyhow::Result<Subject> {
         // In memory, as the files of the disks are to be.
         let folder = tempfile::tempdir_in("/dev/shm")?;
         let file = folder.path().join("disk");
@@ -100,14 +106,15 @@ impl Subject {
             socket,
             _folder: folder,
         };
-        subject.wait_until_it_listens()?;
+        subject.wait_until_it_listens(stop)?;
         Ok(subject)
     }
 
     /// A connection that is closed at once hurts neither.
-    fn wait_until_it_listens(&mut self) -> anyhow::Result<()> {
+    fn wait_until_it_listens(&mut self, stop: &Stop) -> anyhow::Result<()> {
         let begun = Instant::now();
         loop {
+            stop.check()?;
             match UnixStream::connect(&self.socket) {
                 Ok(_) => return Ok(()),
                 Err(e)
