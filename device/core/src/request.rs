@@ -2,6 +2,7 @@
 //! What a guest asked for, parsed once, and what became of it.
 
 use serde::{Deserialize, Serialize};
+use smallvec::{SmallVec, smallvec};
 
 /// Bytes in the unit in which every transport and store here counts.
 ///
@@ -108,8 +109,9 @@ pub struct Request {
     /// What to do.
     pub operation: Operation,
     /// Where: one extent for reads and writes (its length is the data's), any
-    /// number for discard and write zeroes, none for the others.
-    pub extents: Vec<Extent>,
+    /// number for discard and write zeroes, none for the others. One takes no
+    /// memory of its own.
+    pub extents: SmallVec<[Extent; 1]>,
     /// For write zeroes: whether the sectors may be deallocated on the way.
     pub unmap: bool,
     /// Whether what it changes is on stable storage when it completes, whatever
@@ -122,7 +124,7 @@ impl Request {
     pub fn bare(operation: Operation) -> Request {
         Request {
             operation,
-            extents: Vec::new(),
+            extents: SmallVec::new(),
             unmap: false,
             durable: false,
         }
@@ -132,7 +134,7 @@ impl Request {
     pub fn transfer(operation: Operation, start: Sector, sectors: u64) -> Request {
         Request {
             operation,
-            extents: vec![Extent { start, sectors }],
+            extents: smallvec![Extent { start, sectors }],
             unmap: false,
             durable: false,
         }

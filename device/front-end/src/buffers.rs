@@ -4,6 +4,8 @@
 use irqstorm_core::queue::{BufferError, GuestBuffers};
 use vm_memory::{Bytes, GuestAddress, GuestMemory, GuestMemoryMmap, Permissions};
 
+use crate::near::Near;
+
 /// A run of guest memory: never empty, and never past the end of addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Segment {
@@ -30,7 +32,7 @@ impl Segment {
     }
 
     /// Whether guest memory has all of it, for `access`.
-    pub fn lies_in(&self, memory: &GuestMemoryMmap, access: Permissions) -> bool {
+    pub fn lies_in(&self, memory: &impl GuestMemory, access: Permissions) -> bool {
         memory.check_range(self.start, self.len as usize, access)
     }
 
@@ -45,52 +47,81 @@ impl Segment {
 
 /// Segments one after the other, as a run of bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Segments(Vec<Segment>);
+pub struct Segments {
+    list: Vec<Segment>,
+    /// Bytes in all: under 2^64, since there are fewer than 2^32 segments.
+    len: u64,
+}
 
 impl Segments {
     /// Adds one behind the others.
     pub fn push(&mut self, segment: Segment) {
-        self.0.push(segment);
+        self.len += u64::from(segment.len);
+        self.list.push(segment);
     }
 
     /// Each of them.
     pub fn iter(&self) -> impl Iterator<Item = &Segment> {
-        self.0.iter()
+        self.list.iter()
     }
 
     /// How many there are.
     pub fn count(&self) -> usize {
-        self.0.len()
+        self.list.len()
     }
 
-    /// Bytes in all: under 2^64, since there are fewer than 2^32 segments.
+    /// Bytes in all.
     pub fn len(&self) -> u64 {
-        self.0.iter().map(|segment| u64::from(segment.len)).sum()
+        self.len
     }
 
     /// Whether there is not a byte.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.list.is_empty()
+    }
+
+    /// Forgets them all, and keeps the room that they took for others.
+    pub fn clear(&mut self) {
+        self.list.clear();
+        self.len = 0;
     }
 
     /// Cuts off the last byte, and says where it is.
     pub fn pop_byte(&mut self) -> Option<GuestAddress> {
-        let last = self.0.pop()?;
+        let last = self.list.last_mut()?;
         let before = last.len - 1;
-        self.0.extend(last.part(0, u64::from(before)));
-        Some(GuestAddress(last.start.0 + u64::from(before)))
+        let at = GuestAddress(last.start.0 + u64::from(before));
+        match before {
+            0 => drop(self.list.pop()),
+            _ => last.len = before,
+        }
+        self.len -= 1;
+        Some(at)
     }
 
     /// Cuts off the first `count` bytes; all if there are fewer.
     pub fn skip(&mut self, count: u64) {
-        self.0 = self.range(count, u64::MAX).collect();
+        let mut left = count.min(self.len);
+        self.len -= left;
+        let whole = self.list.iter().take_while(|segment| {
+            let rest = left.checked_sub(u64::from(segment.len));
+            left = rest.unwrap_or(left);
+            rest.is_some()
+        });
+        let whole = whole.count();
+        self.list.drain(..whole);
+        if let Some(first) = self.list.first_mut()
+            && let Some(rest) = first.part(left, u64::MAX)
+        {
+            *first = rest;
+        }
     }
 
     /// The segments of `most` bytes from `offset` on, or fewer at the end.
     fn range(&self, offset: u64, most: u64) -> impl Iterator<Item = Segment> {
         let mut skip = offset;
         let mut left = most;
-        self.0.iter().filter_map(move |segment| {
+        self.list.iter().filter_map(move |segment| {
             let part = segment.part(skip, left);
             skip = skip.saturating_sub(u64::from(segment.len));
             left -= part.map_or(0, |part| u64::from(part.len));
@@ -101,7 +132,7 @@ impl Segments {
     /// Fills `to` from `offset` on.
     pub fn read(
         &self,
-        memory: &GuestMemoryMmap,
+        memory: &impl GuestMemory,
         offset: u64,
         to: &mut [u8],
     ) -> Result<(), BufferError> {
@@ -120,7 +151,7 @@ impl Segments {
     /// Puts all of `from` at `offset`.
     pub fn write(
         &self,
-        memory: &GuestMemoryMmap,
+        memory: &impl GuestMemory,
         offset: u64,
         from: &[u8],
     ) -> Result<(), BufferError> {
@@ -140,6 +171,29 @@ impl Segments {
         match offset.checked_add(len as u64) {
             Some(end) if end <= self.len() => Ok(()),
             _ => Err(BufferError(offset)),
+        }
+    }
+}
+
+/// The most segments whose room is kept: those of a large request, in pages.
+const MOST_KEPT: usize = 256;
+
+/// Room of segments that are done with, so that those to come need no memory
+/// of their own.
+#[derive(Debug, Default)]
+pub struct Spare(Vec<Segments>);
+
+impl Spare {
+    /// Segments of which there are none yet.
+    pub fn take(&mut self) -> Segments {
+        self.0.pop().unwrap_or_default()
+    }
+
+    /// Keeps the room of segments that are done with.
+    pub fn keep(&mut self, mut done: Segments) {
+        if (1..=MOST_KEPT).contains(&done.list.capacity()) {
+            done.clear();
+            self.0.push(done);
         }
     }
 }
@@ -165,14 +219,14 @@ impl GuestBuffers for DataBuffers<'_> {
         if self.to_guest && !to.is_empty() {
             return Err(BufferError(offset));
         }
-        self.data.read(self.memory, offset, to)
+        self.data.read(&Near::new(self.memory), offset, to)
     }
 
     fn write(&self, offset: u64, from: &[u8]) -> Result<(), BufferError> {
         if !self.to_guest && !from.is_empty() {
             return Err(BufferError(offset));
         }
-        self.data.write(self.memory, offset, from)
+        self.data.write(&Near::new(self.memory), offset, from)
     }
 }
 
@@ -186,8 +240,11 @@ mod tests {
     }
 
     fn segments(of: &[(u64, u32)]) -> Segments {
-        let segment = |&(start, len)| Segment::new(GuestAddress(start), len).unwrap();
-        Segments(of.iter().map(segment).collect())
+        let mut segments = Segments::default();
+        for &(start, len) in of {
+            segments.push(Segment::new(GuestAddress(start), len).unwrap());
+        }
+        segments
     }
 
     #[test]

@@ -4,7 +4,8 @@
 //!
 //! [`Connections`] waits for whoever connects; [`socket`] carries messages and
 //! the fds that come with them. A queue signals through a [`LineSlot`] and finds
-//! its data in [`Segments`] of guest memory; [`sharing`] tells whether that
+//! its data in [`Segments`] of guest memory, which it reaches through [`Near`];
+//! [`sharing`] tells whether that
 //! memory is shared at all. A [`WriteCache`] stands before the store, and a
 //! [`Limiter`] before the log. The daemon drives any [`FrontEnd`].
 //!
@@ -17,16 +18,18 @@ mod connections;
 mod front_end;
 mod limited;
 mod line;
+mod near;
 mod serial;
 pub mod sharing;
 pub mod socket;
 mod write_cache;
 
-pub use buffers::{DataBuffers, Segment, Segments};
+pub use buffers::{DataBuffers, Segment, Segments, Spare};
 pub use connections::{Connections, StopHandle, WaitError};
 pub use front_end::FrontEnd;
 pub use limited::Limiter;
 pub use line::LineSlot;
+pub use near::Near;
 pub use serial::{SERIAL_LEN, Serial, SerialError};
 pub use write_cache::{CacheMode, WriteCache};
 

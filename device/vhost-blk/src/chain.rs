@@ -4,9 +4,9 @@
 //! descriptors is left (Virtio 1.2, 2.7.4).
 
 use virtio_queue::DescriptorChain;
-use vm_memory::{GuestAddress, GuestMemory, GuestMemoryMmap, Permissions};
+use vm_memory::{GuestAddress, GuestMemory, Permissions};
 
-use irqstorm_front_end::{Segment, Segments};
+use irqstorm_front_end::{Near, Segment, Segments};
 
 /// The most descriptors of a chain, indirect ones included: the largest ring
 /// that is accepted. A chain must not be longer than its ring (2.7.5.3.1).
@@ -45,13 +45,13 @@ pub(crate) struct Layout {
     pub(crate) status: Option<GuestAddress>,
 }
 
-/// Walks `chain` to its end. Even a faulty chain has its status byte, if it
-/// can be found.
+/// Walks `chain` to its end, and says in `layout`, which is empty, what it
+/// consists of. Even a faulty chain has its status byte, if it can be found.
 pub(crate) fn walk(
-    memory: &GuestMemoryMmap,
-    mut chain: DescriptorChain<&GuestMemoryMmap>,
-) -> (Layout, Option<ChainFault>) {
-    let mut layout = Layout::default();
+    memory: &Near,
+    mut chain: DescriptorChain<&Near>,
+    layout: &mut Layout,
+) -> Result<(), ChainFault> {
     let mut fault = None;
     let mut ends = false;
     for descriptor in chain.by_ref().take(MAX_DESCRIPTORS) {
@@ -65,25 +65,30 @@ pub(crate) fn walk(
         ends = !descriptor.has_next();
     }
     if !ends {
-        let longer = chain.next().is_some();
-        let fault = if longer {
-            ChainFault::TooLong
-        } else {
-            ChainFault::Endless
-        };
-        return (Layout::default(), Some(fault));
+        layout.clear();
+        return Err(match chain.next() {
+            Some(_) => ChainFault::TooLong,
+            None => ChainFault::Endless,
+        });
     }
     layout.take_status(memory);
     if layout.status.is_none() {
         fault = fault.or(Some(ChainFault::NoStatus));
     }
-    (layout, fault)
+    fault.map_or(Ok(()), Err)
 }
 
 impl Layout {
+    /// Forgets everything, and keeps the room.
+    pub(crate) fn clear(&mut self) {
+        self.readable.clear();
+        self.writable.clear();
+        self.status = None;
+    }
+
     fn add(
         &mut self,
-        memory: &GuestMemoryMmap,
+        memory: &Near,
         start: GuestAddress,
         len: u32,
         writable: bool,
@@ -108,7 +113,7 @@ impl Layout {
     }
 
     /// The status is the last byte that the device can write (5.2.6).
-    fn take_status(&mut self, memory: &GuestMemoryMmap) {
+    fn take_status(&mut self, memory: &Near) {
         self.status = self
             .writable
             .pop_byte()

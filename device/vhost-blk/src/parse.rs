@@ -4,9 +4,8 @@
 
 use irqstorm_core::request::{Extent, Operation, Request, Sector, Status};
 use irqstorm_core::store::Geometry;
-use irqstorm_front_end::{Segments, Serial};
+use irqstorm_front_end::{Near, Segments, Serial};
 use virtio_bindings::bindings::virtio_blk;
-use vm_memory::GuestMemoryMmap;
 
 use crate::chain::{ChainFault, Layout};
 use crate::config::{MAX_RANGE_SECTORS, MAX_RANGES};
@@ -107,11 +106,7 @@ impl Terms {
     }
 
     /// Reads the request that `layout` holds (Virtio 1.2, 5.2.6).
-    pub(crate) fn parse(
-        &self,
-        memory: &GuestMemoryMmap,
-        layout: &mut Layout,
-    ) -> Result<Parsed, Refused> {
+    pub(crate) fn parse(&self, memory: &Near, layout: &mut Layout) -> Result<Parsed, Refused> {
         let mut header = [0; HEADER_LEN];
         layout
             .readable
@@ -173,7 +168,7 @@ impl Terms {
     }
 
     /// Writes the serial at once: the store has no part in it.
-    fn identify(&self, memory: &GuestMemoryMmap, into: &Segments) -> Result<Parsed, Refused> {
+    fn identify(&self, memory: &Near, into: &Segments) -> Result<Parsed, Refused> {
         let room = usize::try_from(into.len()).unwrap_or(ID_LEN).min(ID_LEN);
         let name = self.serial.bytes().get(..room).unwrap_or_default();
         if name.is_empty() || into.write(memory, 0, name).is_err() {
@@ -188,7 +183,7 @@ impl Terms {
     fn ranges(
         &self,
         operation: Operation,
-        memory: &GuestMemoryMmap,
+        memory: &Near,
         data: &Segments,
     ) -> Result<Parsed, Refused> {
         if self.geometry.read_only {

@@ -7,11 +7,13 @@ use std::time::Instant;
 
 use irqstorm_core::queue::{BrokenQueue, GuestBuffers, Lie, RequestQueue, Taken};
 use irqstorm_core::request::{Outcome, QueueId};
-use irqstorm_front_end::{DataBuffers, Limiter, LineSlot, Memory, Segments};
+use irqstorm_front_end::{DataBuffers, Limiter, LineSlot, Memory, Near, Segments, Spare};
 use virtio_queue::{DescriptorChain, Queue, QueueOwnedT, QueueT};
-use vm_memory::{Bytes, GuestAddress, GuestAddressSpace, GuestMemoryError, GuestMemoryMmap};
+use vm_memory::{
+    Bytes, GuestAddress, GuestAddressSpace, GuestMemoryError, GuestMemoryLoadGuard, GuestMemoryMmap,
+};
 
-use crate::chain;
+use crate::chain::{self, Layout};
 use crate::inflight::InFlight;
 use crate::parse::{Refused, Terms};
 use crate::used::UsedRing;
@@ -27,6 +29,10 @@ use crate::wire::status_byte;
 pub struct VirtioQueue {
     id: QueueId,
     memory: Memory,
+    /// The memory as it was when the last request was taken, for what comes
+    /// with it. Let go when the queue is empty and with every publication, so
+    /// that no mapping is kept that the front-end has taken away.
+    latest: Option<Snapshot>,
     ring: Queue,
     used: UsedRing,
     /// For each head: whether the device has it. A driver may reuse one once
@@ -38,6 +44,7 @@ pub struct VirtioQueue {
     completed: Vec<u16>,
     /// Where what is in flight outlives this device.
     outlives: Option<InFlight>,
+    spare: Spare,
     terms: Terms,
     wires: Wires,
     position: Position,
@@ -50,6 +57,8 @@ pub struct VirtioQueue {
     /// Lies left out.
     unsaid: Limiter,
 }
+
+type Snapshot = GuestMemoryLoadGuard<GuestMemoryMmap>;
 
 /// The fds of a ring, shared with the server, which replaces them.
 #[derive(Clone, Debug, Default)]
@@ -102,12 +111,14 @@ impl VirtioQueue {
         VirtioQueue {
             id,
             memory,
+            latest: None,
             used: UsedRing::new(&ring),
             taken: vec![false; usize::from(ring.size())],
             in_flight: 0,
             completed: Vec::new(),
             outlives,
             ring,
+            spare: Spare::default(),
             terms,
             wires,
             position,
@@ -133,10 +144,10 @@ impl VirtioQueue {
 
     /// The next chain, or `None` with the driver asked to kick for the next,
     /// unless the device looks for it by itself.
-    fn next_chain<'m>(
+    fn next_chain<'a, 'm>(
         &mut self,
-        memory: &'m GuestMemoryMmap,
-    ) -> Result<Option<DescriptorChain<&'m GuestMemoryMmap>>, virtio_queue::Error> {
+        memory: &'a Near<'m>,
+    ) -> Result<Option<DescriptorChain<&'a Near<'m>>>, virtio_queue::Error> {
         // Twice: something may have come between the look and the wish.
         for _ in 0..2 {
             if let Some(chain) = self.ring.iter(memory)?.next() {
@@ -178,10 +189,7 @@ impl VirtioQueue {
     }
 
     /// A request that the device had in a life before this one.
-    fn next_again(
-        &mut self,
-        memory: &GuestMemoryMmap,
-    ) -> Result<Option<Taken<Token>>, BrokenQueue> {
+    fn next_again(&mut self, memory: &Near) -> Result<Option<Taken<Token>>, BrokenQueue> {
         let Some(mut outlives) = self.outlives.take_if(|outlives| outlives.has_more()) else {
             return Ok(None);
         };
@@ -196,17 +204,35 @@ impl VirtioQueue {
         }
     }
 
-    fn read(
-        &mut self,
-        memory: &GuestMemoryMmap,
-        chain: DescriptorChain<&GuestMemoryMmap>,
-    ) -> Taken<Token> {
-        let head = chain.head_index();
-        let (mut layout, fault) = chain::walk(memory, chain);
-        let parsed = match fault {
-            Some(fault) => Err(Refused::from(fault)),
-            None => self.terms.parse(memory, &mut layout),
+    fn take(&mut self, memory: &Near) -> Result<Option<Taken<Token>>, BrokenQueue> {
+        if let Some(taken) = self.next_again(memory)? {
+            return Ok(Some(taken));
+        }
+        let chain = match self.next_chain(memory) {
+            Ok(Some(chain)) => chain,
+            Ok(None) => return Ok(None),
+            Err(e) => return Err(self.stop(format!("its available ring cannot be followed: {e}"))),
         };
+        self.claim(chain.head_index())?;
+        if let Some(outlives) = &mut self.outlives {
+            outlives.ledger().take(chain.head_index());
+        }
+        Ok(Some(self.read(memory, chain)))
+    }
+
+    fn read(&mut self, memory: &Near, chain: DescriptorChain<&Near>) -> Taken<Token> {
+        let head = chain.head_index();
+        let mut layout = Layout {
+            readable: self.spare.take(),
+            writable: self.spare.take(),
+            status: None,
+        };
+        let parsed = match chain::walk(memory, chain, &mut layout) {
+            Ok(()) => self.terms.parse(memory, &mut layout),
+            Err(fault) => Err(Refused::from(fault)),
+        };
+        self.spare.keep(layout.readable);
+        self.spare.keep(layout.writable);
         let mut token = Token {
             head,
             status: layout.status,
@@ -232,7 +258,7 @@ impl VirtioQueue {
     /// Writes the used element of `head`, and around it what a lie adds.
     fn use_head(
         &mut self,
-        memory: &GuestMemoryMmap,
+        memory: &Near,
         head: u16,
         len: u32,
         lie: Option<Lie>,
@@ -294,20 +320,11 @@ impl RequestQueue for VirtioQueue {
 
     fn next(&mut self) -> Result<Option<Taken<Token>>, BrokenQueue> {
         self.check()?;
+        self.latest = None;
         let memory = self.memory.memory();
-        if let Some(taken) = self.next_again(&memory)? {
-            return Ok(Some(taken));
-        }
-        let chain = match self.next_chain(&memory) {
-            Ok(Some(chain)) => chain,
-            Ok(None) => return Ok(None),
-            Err(e) => return Err(self.stop(format!("its available ring cannot be followed: {e}"))),
-        };
-        self.claim(chain.head_index())?;
-        if let Some(outlives) = &mut self.outlives {
-            outlives.ledger().take(chain.head_index());
-        }
-        Ok(Some(self.read(&memory, chain)))
+        let taken = self.take(&Near::new(&memory))?;
+        self.latest = taken.is_some().then_some(memory);
+        Ok(taken)
     }
 
     fn set_polled(&mut self, polled: bool) {
@@ -319,12 +336,17 @@ impl RequestQueue for VirtioQueue {
         token: &Token,
         use_buffers: impl FnOnce(&dyn GuestBuffers) -> R,
     ) -> R {
-        let memory = self.memory.memory();
-        use_buffers(&DataBuffers {
-            memory: &memory,
-            data: &token.data,
-            to_guest: token.to_guest,
-        })
+        let buffers = |memory: &GuestMemoryMmap| {
+            use_buffers(&DataBuffers {
+                memory,
+                data: &token.data,
+                to_guest: token.to_guest,
+            })
+        };
+        match &self.latest {
+            Some(memory) => buffers(memory),
+            None => buffers(&self.memory.memory()),
+        }
     }
 
     fn complete(
@@ -337,7 +359,9 @@ impl RequestQueue for VirtioQueue {
         if self.used.room() == 0 {
             return Err(self.stop("the driver has not read what a lie added".to_owned()));
         }
-        let memory = self.memory.memory();
+        let latest = self.latest.take();
+        let latest = latest.unwrap_or_else(|| self.memory.memory());
+        let memory = Near::new(&latest);
         let mut len = 0;
         if let Some(at) = token.status {
             if let Err(e) = memory.write_obj(status_byte(outcome.status), at) {
@@ -360,13 +384,16 @@ impl RequestQueue for VirtioQueue {
         }
         self.in_flight = self.in_flight.saturating_sub(1);
         self.completed.push(token.head);
+        self.spare.keep(token.data);
+        self.latest = Some(latest);
         Ok(())
     }
 
     fn publish(&mut self) -> Result<(), BrokenQueue> {
         self.check()?;
+        self.latest = None;
         let memory = self.memory.memory();
-        if let Err(e) = self.used.publish(&memory) {
+        if let Err(e) = self.used.publish(&Near::new(&memory)) {
             return Err(self.stop(format!("its used index cannot be written: {e}")));
         }
         self.ring.set_next_used(self.used.published());
@@ -385,7 +412,7 @@ impl RequestQueue for VirtioQueue {
     fn wants_interrupt(&mut self) -> Result<bool, BrokenQueue> {
         self.check()?;
         let memory = self.memory.memory();
-        match self.used.wants_interrupt(&memory) {
+        match self.used.wants_interrupt(&Near::new(&memory)) {
             Ok(wanted) => Ok(wanted),
             Err(e) => Err(self.stop(format!("its available ring cannot be read: {e}"))),
         }

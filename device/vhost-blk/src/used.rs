@@ -6,8 +6,9 @@
 use std::num::Wrapping;
 use std::sync::atomic::{Ordering, fence};
 
+use irqstorm_front_end::Near;
 use virtio_queue::{Queue, QueueT};
-use vm_memory::{Bytes, GuestAddress, GuestMemoryError, GuestMemoryMmap};
+use vm_memory::{Bytes, GuestAddress, GuestMemoryError};
 
 use crate::wire::{
     AVAIL_ELEMENT_LEN, AVAIL_F_NO_INTERRUPT, RING_HEADER_LEN, RING_IDX_OFFSET, USED_ELEMENT_LEN,
@@ -80,7 +81,7 @@ impl UsedRing {
     /// The driver does not see it: it looks no further than the index (2.7.14).
     pub(crate) fn write(
         &mut self,
-        memory: &GuestMemoryMmap,
+        memory: &Near,
         head: u16,
         len: u32,
     ) -> Result<(), GuestMemoryError> {
@@ -94,7 +95,7 @@ impl UsedRing {
     /// Writes an element that gives nothing back, whatever its id says.
     pub(crate) fn write_element(
         &mut self,
-        memory: &GuestMemoryMmap,
+        memory: &Near,
         id: u32,
         len: u32,
     ) -> Result<(), GuestMemoryError> {
@@ -109,7 +110,7 @@ impl UsedRing {
     }
 
     /// Shows the driver every element written so far.
-    pub(crate) fn publish(&mut self, memory: &GuestMemoryMmap) -> Result<(), GuestMemoryError> {
+    pub(crate) fn publish(&mut self, memory: &Near) -> Result<(), GuestMemoryError> {
         let more = (self.written - self.published).0;
         if more == 0 {
             return Ok(());
@@ -125,10 +126,7 @@ impl UsedRing {
 
     /// Whether the driver wants an interrupt for what was published since it
     /// was last asked (2.7.7.2).
-    pub(crate) fn wants_interrupt(
-        &mut self,
-        memory: &GuestMemoryMmap,
-    ) -> Result<bool, GuestMemoryError> {
+    pub(crate) fn wants_interrupt(&mut self, memory: &Near) -> Result<bool, GuestMemoryError> {
         let news = std::mem::take(&mut self.unasked);
         if news == 0 {
             return Ok(false);

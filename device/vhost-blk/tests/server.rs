@@ -3,6 +3,7 @@
 //! stopping, and clients that do not keep to the protocol.
 #![allow(clippy::unwrap_used)]
 
+mod allocations;
 mod config_vector;
 mod inflight;
 mod stream;

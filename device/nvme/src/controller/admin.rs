@@ -195,7 +195,7 @@ impl Controller {
         let memory = self.memory.memory();
         let len = data.len() as u64;
         let into = self.terms.data(&memory, Permissions::Write, command, len)?;
-        into.write(&memory, 0, data)
+        into.write(&*memory, 0, data)
             .map_err(|_| StatusCode::DATA_TRANSFER)
     }
 }

@@ -110,7 +110,7 @@ impl Controller {
             .terms
             .data(&memory, Permissions::Read, command, len.into())?;
         let mut text = vec![0; usize::try_from(len).unwrap_or_default()];
-        data.read(&memory, 0, &mut text)
+        data.read(&*memory, 0, &mut text)
             .map_err(|_| StatusCode::DATA_TRANSFER)?;
         let end = text.iter().rposition(|&byte| byte != 0);
         let text = text.get(..=end.unwrap_or(0)).unwrap_or_default();

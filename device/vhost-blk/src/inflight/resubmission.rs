@@ -8,6 +8,7 @@
 
 use std::sync::Arc;
 
+use irqstorm_front_end::Near;
 use virtio_queue::{DescriptorChain, Queue, QueueOwnedT};
 use vm_memory::{
     Bytes, GuestAddress, GuestMemoryMmap, GuestRegionMmap, MemoryRegionAddress, MmapRegion,
@@ -52,10 +53,10 @@ impl Resubmission {
     }
 
     /// The next chain; `memory` is what [`Resubmission::memory`] says.
-    pub(crate) fn next<'m>(
+    pub(crate) fn next<'a, 'm>(
         &mut self,
-        memory: &'m GuestMemoryMmap,
-    ) -> Result<Option<DescriptorChain<&'m GuestMemoryMmap>>, ResubmissionError> {
+        memory: &'a Near<'m>,
+    ) -> Result<Option<DescriptorChain<&'a Near<'m>>>, ResubmissionError> {
         Ok(self.ring.iter(memory).map_err(because)?.next())
     }
 }

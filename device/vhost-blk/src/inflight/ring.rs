@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use irqstorm_core::request::QueueId;
+use irqstorm_front_end::Near;
 use virtio_queue::{DescriptorChain, Queue, QueueT};
-use vm_memory::GuestMemoryMmap;
 
 use super::ledger::{Ledger, LedgerError, Opened};
 use super::region::Region;
@@ -83,14 +83,14 @@ impl InFlight {
     /// one left.
     pub(crate) fn take_again<R>(
         &mut self,
-        guest: &GuestMemoryMmap,
-        take: impl FnOnce(DescriptorChain<&GuestMemoryMmap>) -> R,
+        guest: &Near,
+        take: impl FnOnce(DescriptorChain<&Near>) -> R,
     ) -> Result<Option<R>, ResubmissionError> {
         let Some(again) = &mut self.again else {
             return Ok(None);
         };
-        let memory = again.memory(guest)?;
-        let taken = again.next(&memory)?.map(take);
+        let memory = again.memory(guest.memory())?;
+        let taken = again.next(&Near::new(&memory))?.map(take);
         if taken.is_none() {
             self.again = None;
         }

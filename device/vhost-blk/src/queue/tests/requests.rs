@@ -250,7 +250,7 @@ fn a_discard_names_every_range() {
     assert_eq!(status, 0);
     assert_eq!(request.operation, Operation::Discard);
     assert_eq!(
-        request.extents,
+        request.extents.as_slice(),
         [extent(0, 8), extent(2048, 1), extent(9, 0)]
     );
     assert!(!request.unmap);
