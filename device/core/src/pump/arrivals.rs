@@ -76,9 +76,9 @@ impl<Q: RequestQueue> Pump<Q> {
     ) {
         let &Arrival {
             request,
-            nth,
             traits,
             at,
+            ..
         } = arrival;
         let queue = traits.queue;
         let lost = matches!(plan.fault, Some(Fault::Lost { .. }));
@@ -92,6 +92,7 @@ impl<Q: RequestQueue> Pump<Q> {
             due = lane.in_order(due);
         }
         let due = (!held).then_some(due);
+        self.record_arrival(arrival, plan, due, moment);
         let in_flight = InFlight {
             token,
             outcome,
@@ -100,7 +101,15 @@ impl<Q: RequestQueue> Pump<Q> {
             arrived: at,
             held,
         };
-        lane.insert(request, in_flight);
+        if due.is_some_and(|due| self.is_at_once(due, arrival, &plan)) {
+            let moment = Moment { now: at, ..moment };
+            return self.write(queue, moment, |lane, turn| {
+                lane.complete_at_once(request, in_flight, turn)
+            });
+        }
+        if let Some(lane) = self.lane(queue) {
+            lane.insert(request, in_flight);
+        }
         match due {
             Some(due) => self.schedule(queue, request, due, &plan),
             None => {
@@ -113,25 +122,45 @@ impl<Q: RequestQueue> Pump<Q> {
                 .timeline
                 .insert(at + back, Due::Back(queue, request));
         }
-        let Traits {
-            operation,
-            sector,
-            bytes,
-            ..
-        } = traits;
+    }
+
+    /// Whether a completion has nothing to wait for: it is due as its request
+    /// arrives and before anything else, and nobody gathers, holds or announces
+    /// it. That is every request of a disk like any other: neither the timeline
+    /// nor what is in flight need know of it.
+    fn is_at_once(&self, due: Nanos, arrival: &Arrival, plan: &Plan) -> bool {
+        due == arrival.at
+            && self.holds.is_empty()
+            && self.phase().script.order.window().is_none()
+            && !matches!(plan.interrupt, Interrupt::Early { .. })
+            && self.desk.timeline.next_due().is_none_or(|next| next > due)
+    }
+
+    #[inline]
+    fn record_arrival(
+        &mut self,
+        arrival: &Arrival,
+        plan: Plan,
+        due: Option<Nanos>,
+        moment: Moment,
+    ) {
+        let Arrival {
+            request,
+            nth,
+            traits,
+            at,
+        } = *arrival;
         let what = What::Arrived {
             request,
-            queue,
+            queue: traits.queue,
             nth,
-            operation,
-            sector,
-            bytes,
+            operation: traits.operation,
+            sector: traits.sector,
+            bytes: traits.bytes,
             plan,
             due,
         };
-        if self.desk.events.listens() {
-            self.desk.turn(moment).record_at(at, what);
-        }
+        self.desk.turn(moment).record_at(at, what);
     }
 
     fn schedule(&mut self, queue: QueueId, request: RequestId, due: Nanos, plan: &Plan) {

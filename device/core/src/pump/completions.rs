@@ -6,9 +6,10 @@ use rand::seq::SliceRandom;
 
 use super::Pump;
 use super::interrupts::Decision;
-use super::turn::{Due, Moment};
+use super::lane::Lane;
+use super::turn::{Due, Moment, Turn};
 use crate::pattern::Draws;
-use crate::queue::RequestQueue;
+use crate::queue::{BrokenQueue, RequestQueue};
 use crate::request::{QueueId, RequestId};
 use crate::scenario::Order;
 use crate::units::Nanos;
@@ -125,12 +126,24 @@ impl<Q: RequestQueue> Pump<Q> {
         owe_interrupt: bool,
         moment: Moment,
     ) {
+        self.write(queue, moment, |lane, turn| {
+            lane.complete(request, planned, owe_interrupt, turn)
+        });
+    }
+
+    /// Has a lane write a completion, and notes that there is something to
+    /// publish.
+    pub(super) fn write(
+        &mut self,
+        queue: QueueId,
+        moment: Moment,
+        write: impl FnOnce(&mut Lane<Q>, &mut Turn) -> Result<(), BrokenQueue>,
+    ) {
         let Some(lane) = self.lanes.get_mut(usize::from(queue.0)) else {
             return;
         };
-        let mut turn = self.desk.turn(moment);
         let was_dirty = lane.is_dirty();
-        match lane.complete(request, planned, owe_interrupt, &mut turn) {
+        match write(lane, &mut self.desk.turn(moment)) {
             Ok(()) if lane.is_dirty() && !was_dirty => self.dirty.push(queue),
             Ok(()) => {}
             Err(error) => self.break_queue(queue, &error, moment),

@@ -202,6 +202,30 @@ impl<Q: RequestQueue> Lane<Q> {
         };
         self.counters.in_flight -= 1;
         self.counters.held -= u64::from(in_flight.held);
+        self.write(request, in_flight, planned, owe_interrupt, turn)
+    }
+
+    /// The same for a request that has only just arrived and is in flight for
+    /// no time at all.
+    pub(super) fn complete_at_once(
+        &mut self,
+        request: RequestId,
+        arrived: InFlight<Q::Token>,
+        turn: &mut Turn,
+    ) -> Result<(), BrokenQueue> {
+        self.counters.requests += 1;
+        let planned = arrived.arrived;
+        self.write(request, arrived, planned, false, turn)
+    }
+
+    fn write(
+        &mut self,
+        request: RequestId,
+        in_flight: InFlight<Q::Token>,
+        planned: Nanos,
+        owe_interrupt: bool,
+        turn: &mut Turn,
+    ) -> Result<(), BrokenQueue> {
         let Some(requests) = self.requests.as_mut() else {
             return Ok(());
         };

@@ -162,6 +162,10 @@ impl<Q: RequestQueue> Pump<Q> {
 
     /// When [`Pump::tick`] has something to do at the earliest.
     pub fn next_deadline(&self) -> Option<Nanos> {
+        if !self.dirty.is_empty() {
+            // Written, and visible with the next tick.
+            return Some(Nanos::ZERO);
+        }
         let others = [self.progress.end(), self.marks.next_end()];
         let all = others.into_iter().chain([self.desk.timeline.next_due()]);
         all.flatten().min()

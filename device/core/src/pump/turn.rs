@@ -105,17 +105,22 @@ impl Turn<'_> {
         self.schedule(if room { at } else { self.moment.now }, due);
     }
 
-    /// Records what has happened just now.
+    /// Records what has happened just now. Inline, so that no event is made
+    /// where nobody listens.
+    #[inline]
     pub(super) fn record(&mut self, what: What) {
         if self.desk.events.listens() {
             let at = self.clock();
-            self.record_at(at, what);
+            self.desk.events.record(Event { at, what });
         }
     }
 
     /// Records what happened at a time that was looked at already.
+    #[inline]
     pub(super) fn record_at(&mut self, at: Nanos, what: What) {
-        self.desk.events.record(Event { at, what });
+        if self.desk.events.listens() {
+            self.desk.events.record(Event { at, what });
+        }
     }
 
     pub(super) fn measured(&mut self) -> &mut Measured {
