@@ -10,6 +10,7 @@
 #include <linux/preempt.h>
 #include <linux/rcupdate.h>
 
+#include "irqstorm_trace.h"
 #include "probe.h"
 
 static DEFINE_MUTEX(sleep_mutex);
@@ -154,6 +155,7 @@ void probe_end_io(struct bio *bio)
 		this_cpu_inc(run->cpus->count.ended_again);
 		return;
 	}
+	trace_irqstorm_bio_end(slot->sector, run->arg.op == 1, slot->tagged);
 	count_context(slot, context);
 	deferred = slot->endio_context != PROBE_NOWHERE && context == PROBE_TASK &&
 		   (slot->endio_context != PROBE_TASK || slot->endio_task != current);

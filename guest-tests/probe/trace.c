@@ -14,6 +14,9 @@
 
 #include "probe.h"
 
+#define CREATE_TRACE_POINTS
+#include "irqstorm_trace.h"
+
 struct pool_workqueue;
 
 static struct probe_run *traced;

@@ -24,7 +24,20 @@
 //! lab    {"do":"power-off"}
 //! ```
 //!
-//! A test runs on a thread of its own: the agent answers `dump` while one runs.
+//! Around a test the lab may have the kernel's trace taken, and then gets it in
+//! parts, as the kernel prints it:
+//!
+//! ```text
+//! lab    {"do":"trace","kib_per_cpu":2048}
+//! agent  {"say":"tracing","missing":[]}
+//! ...
+//! lab    {"do":"trace-end"}
+//! agent  {"say":"trace-part","text":"..."}
+//! agent  {"say":"traced","lost":[{"cpu":1,"records":812}]}
+//! ```
+//!
+//! A test runs on a thread of its own: the agent answers `dump` and `trace-end`
+//! while one runs.
 //! The begin and end of each test are also written to /dev/kmsg, as
 //! [`marker`] says, so that a kernel message on the console can be told to
 //! belong to a test.
@@ -78,6 +91,16 @@ pub enum ToAgent {
     },
     /// Its terminal has another size.
     Resize(Window),
+    /// Trace what the kernel does from now on: answered with
+    /// [`ToLab::Tracing`].
+    Trace {
+        /// Memory for it on each CPU, in KiB: what comes when that is full is
+        /// lost, and counted.
+        kib_per_cpu: u32,
+    },
+    /// Trace no more, and send what there is: answered with
+    /// [`ToLab::TracePart`]s and [`ToLab::Traced`].
+    TraceEnd,
     /// Say what hangs: answered with [`ToLab::Dumped`], and by the kernel with
     /// its list of blocked tasks on the console.
     Dump,
@@ -112,6 +135,21 @@ pub enum ToLab {
         /// Tasks in uninterruptible sleep.
         blocked: Vec<BlockedTask>,
     },
+    /// Answer to [`ToAgent::Trace`].
+    Tracing(Tracing),
+    /// Lines of the kernel's trace, whole ones.
+    TracePart {
+        /// As the kernel prints them.
+        text: String,
+    },
+    /// The trace has been sent.
+    Traced {
+        /// What found no room.
+        lost: Vec<LostRecords>,
+        /// Why there is no more of it, if that is not all there was.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        failed: Option<String>,
+    },
     /// The program runs.
     Executing,
     /// The program could not be executed.
@@ -131,6 +169,25 @@ pub enum ToLab {
         /// Why.
         reason: String,
     },
+}
+
+/// What the guest's kernel traces.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tracing {
+    /// Tracepoints that it does not have.
+    pub missing: Vec<String>,
+    /// Why it traces nothing; `None` if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<String>,
+}
+
+/// Records of the kernel's trace that found no room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LostRecords {
+    /// On which CPU.
+    pub cpu: u32,
+    /// How many.
+    pub records: u64,
 }
 
 /// What the guest is.

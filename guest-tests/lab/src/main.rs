@@ -5,7 +5,8 @@
 //! A `run` goes through these rooms, in order: [`artifacts`] (what must be
 //! built), [`device`] and [`guest`] (two processes and the channels to them),
 //! [`suite`] (one test after the other, with its verdict), [`results`] (what
-//! is left behind); [`session`] leads it through them. Nothing in here
+//! is left behind); [`session`] leads it through them, and [`trace`] follows
+//! what device and guest do meanwhile. Nothing in here
 //! measures: figures come from the device's counters and from the agent inside
 //! the guest. [`mutants`] and [`campaign`] make many runs; the first holds their
 //! verdicts against each other, [`study`] their figures.
@@ -37,6 +38,7 @@ mod shrink;
 mod study;
 mod suite;
 mod terminal;
+mod trace;
 
 use std::process::ExitCode;
 

@@ -17,4 +17,5 @@ pub(crate) mod probe;
 pub(crate) mod program;
 pub(crate) mod queue;
 pub(crate) mod serve;
+pub(crate) mod trace;
 pub(crate) mod watch;

@@ -18,7 +18,7 @@ use irqstorm_agent::protocol::{
 
 use super::ports::Lines;
 use super::program::{self, Program};
-use super::{boot, cpu, device::Device, disk, ports, probe::ProbeDevice};
+use super::{boot, cpu, device::Device, disk, ports, probe::ProbeDevice, trace};
 use crate::tests::{self, Bench};
 
 /// The way to the lab, shared by the loop and the test that runs.
@@ -47,6 +47,7 @@ pub(crate) fn serve() -> Result<(), String> {
     let reporter = Reporter(Arc::new(Mutex::new(writer)));
     report_panics(reporter.clone());
     let guest = Guest::look();
+    let disk = guest.hello.disk.clone();
     reporter.say(&ToLab::Hello(guest.hello.clone()));
     let bench = Arc::new(Mutex::new(guest.bench(reporter.clone())));
     let running = Arc::new(AtomicBool::new(false));
@@ -72,6 +73,10 @@ pub(crate) fn serve() -> Result<(), String> {
                 lock(&bench).release();
                 program = Program::start(&reporter, &order);
             }
+            ToAgent::Trace { kib_per_cpu } => {
+                reporter.say(&ToLab::Tracing(trace::begin(disk.as_ref(), kib_per_cpu)));
+            }
+            ToAgent::TraceEnd => trace::end(&reporter),
             ToAgent::Dump => dump(&reporter),
             ToAgent::PowerOff => {
                 if program.is_some() {

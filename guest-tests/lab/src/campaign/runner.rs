@@ -139,6 +139,7 @@ impl Runner {
                 .seeded(place.seed),
             seed: place.seed,
             replay: None,
+            trace_mib: None,
             cpus: plan.cpus,
             memory: Memory(plan.memory_mib),
         };

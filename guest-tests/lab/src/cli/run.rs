@@ -25,6 +25,7 @@ Examples:
   irqstorm run --exclude 'interrupt-*' --known-failures known.txt
   irqstorm run --test chains --repeat 50 --seed 7
   irqstorm run --test no-lost-wakeup --until-failure --for 8h
+  irqstorm run --test exactly-once --trace      with a timeline of device and guest
   irqstorm run --test whole-batches --shrink    if it fails: what of the schedule it needs
   irqstorm run --kernel 7.2+v4~never-defers --test task-context --expect-fail task-context
 
@@ -67,6 +68,13 @@ pub(crate) struct RunArguments {
     /// or plainly if the file says so, and counted
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub(crate) replay: Option<PathBuf>,
+    /// Trace the guest's kernel during each test, in so much of its memory (4
+    /// MiB if nothing is said; what does not fit is lost, the latest), and leave
+    /// a timeline of device and guest on one clock in the results: trace.json
+    /// for ui.perfetto.dev, timeline.html for any browser
+    #[arg(long, value_name = "MIB", num_args = 0..=1, require_equals = true,
+          default_missing_value = "4", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(crate) trace: Option<u32>,
     /// What it is run on.
     #[command(flatten)]
     pub(crate) machine: MachineArguments,

@@ -66,6 +66,7 @@ impl Runner {
             scenario: repository.scenario(DEFAULT_SCENARIO)?,
             seed: 0,
             replay: None,
+            trace_mib: None,
             cpus: machine.cpus,
             memory: machine.memory,
         };

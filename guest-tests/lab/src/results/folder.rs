@@ -16,7 +16,7 @@ use crate::failure::{Failure, io_failure};
 /// The link to the newest run.
 const LATEST: &str = "latest";
 
-/// What a run leaves beside its record.
+/// What a run leaves beside its record, and the folder of its traces.
 const BULK: [&str; 5] = [
     "console.log",
     "decisions.ndjson",
@@ -24,6 +24,9 @@ const BULK: [&str; 5] = [
     "events.ndjson",
     "qemu.log",
 ];
+
+/// The folder of the traces.
+pub(crate) const TRACES: &str = "trace";
 
 /// More runs than that do not begin within one second.
 const MOST_NAMESAKES: u32 = 1000;
@@ -65,7 +68,13 @@ impl Folder {
                 _ => {}
             }
         }
-        Ok(())
+        let traces = self.join(TRACES);
+        match fs::remove_dir_all(&traces) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(io_failure("remove", &traces)(error))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Adds a line of JSON to a file.
@@ -224,6 +233,7 @@ mod tests {
         for name in BULK {
             one.write(name, b"much").unwrap();
         }
+        one.inside(TRACES).unwrap().write("x", b"more").unwrap();
         one.keep_records().unwrap();
         one.keep_records().unwrap();
         let left = fs::read_dir(one.path()).unwrap().flatten();

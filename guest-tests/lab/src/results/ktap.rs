@@ -67,6 +67,9 @@ pub(crate) fn case_lines(number: usize, case: &Case) -> String {
             device.requests, device.signalled, device.spurious
         ));
     }
+    if let Some(trace) = &case.trace {
+        diagnostic(format!("trace: {}", trace.summary()));
+    }
     if case.verdict == Verdict::Pass {
         for splat in &case.splats {
             diagnostic(format!("as required, the kernel said: {}", splat.title));

@@ -15,8 +15,9 @@ mod repetitions;
 mod schema;
 mod summary;
 pub(crate) mod table;
+mod trace;
 
-pub(crate) use folder::Folder;
+pub(crate) use folder::{Folder, TRACES};
 pub(crate) use ktap::{bail_out_line, case_lines, header_lines, nested, totals_line};
 pub(crate) use outcome::{Expected, Outcome, Source};
 #[cfg(test)]
@@ -24,3 +25,4 @@ pub(crate) use record::samples;
 pub(crate) use record::{Case, DeviceCounts, Hang, KernelRecord, Record, ReplayRecord, SCHEMA};
 pub(crate) use repetitions::{Tally, repetition_lines};
 pub(crate) use summary::summary;
+pub(crate) use trace::{ClockRecord, TraceRecord};

@@ -7,6 +7,7 @@ use irqstorm_core::control::{HeldEntry, Precision, ReplayStatus, StatusReply};
 use serde::{Deserialize, Serialize};
 
 use super::outcome::Expected;
+use super::trace::TraceRecord;
 use crate::console::Splat;
 
 /// The version of this format; raised when a reader must change.
@@ -141,6 +142,9 @@ pub(crate) struct Case {
     /// What hung, if its limit was reached.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) hang: Option<Hang>,
+    /// What became of its trace, if one was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) trace: Option<TraceRecord>,
     /// That it was expected to fail.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) expected: Option<Expected>,
@@ -222,6 +226,7 @@ pub(crate) mod samples {
             device: None,
             splats: Vec::new(),
             hang: None,
+            trace: None,
             expected: None,
         }
     }

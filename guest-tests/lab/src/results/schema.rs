@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::outcome::{Expected, Source};
 use super::record::{Hang, Record, samples};
+use super::trace::{ClockRecord, TraceRecord};
 
 const SCHEMA_TEXT: &str = include_str!("../../schema/results.schema.json");
 
@@ -72,6 +73,18 @@ fn full() -> Record {
             name: "x".into(),
             stack: String::new(),
         }],
+    });
+    case.trace = Some(TraceRecord {
+        folder: "trace/exactly-once".into(),
+        records: 9,
+        missing: vec!["irq/irq_handler_entry".into()],
+        clock: Some(ClockRecord {
+            ahead_ns: -1.0,
+            drift_ppm: -0.5,
+            ..ClockRecord::default()
+        }),
+        reason: Some("x".into()),
+        ..TraceRecord::default()
     });
     case.expected = Some(Expected {
         by: Source::List,
@@ -144,6 +157,7 @@ fn the_schema_refuses_what_is_not_written() {
         ("/cases/1/reasons", Value::Null),
         ("/cases/1/hang/held/0/age", json!(12)),
         ("/cases/1/points/0/times/0/buckets/0", json!([1])),
+        ("/cases/1/trace/clock/error_ns", json!(-1)),
         ("/precision/floor/write_p50", json!(12)),
         ("/cases/1/expected/by", json!("chance")),
     ] {

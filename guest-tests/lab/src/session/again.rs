@@ -146,6 +146,7 @@ mod tests {
             scenario: scenario.unwrap(),
             seed: u64::MAX,
             replay: None,
+            trace_mib: None,
             cpus: 3,
             memory: Memory(1536),
         }

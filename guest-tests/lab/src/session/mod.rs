@@ -37,6 +37,10 @@ use crate::results::{
 };
 use crate::run_dir::{CONTROL_SOCKET, RunDir};
 use crate::suite::{self, Bench};
+use crate::trace::Tracer;
+
+/// The device's events, in the results.
+const EVENTS: &str = "events.ndjson";
 
 /// When a run began: before its builds, if it had any.
 #[derive(Clone, Debug)]
@@ -131,6 +135,9 @@ impl Session {
             subject.name.clone(),
             outputs,
         );
+        bench.tracer = trial
+            .trace_mib
+            .map(|mib| Tracer::new(folder.path(), &folder.join(EVENTS), mib));
         bench.first_boot(lab.accel.fallback)?;
         lab.settle(bench.machine().accel);
         let record = first_record(lab, subject, trial, begun, &mut bench)?;
@@ -267,7 +274,7 @@ fn device_options(
         disk: Disk::default(),
         queues: trial.most_queues(),
         seed: trial.seed,
-        events: folder.join("events.ndjson"),
+        events: folder.join(EVENTS),
         record: folder.join("decisions.ndjson"),
         replay: trial.replay.clone(),
         resizes: lab.qemu_version.wants_other_capacity(),

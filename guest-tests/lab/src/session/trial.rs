@@ -23,6 +23,8 @@ pub(crate) struct Trial {
     pub(crate) seed: u64,
     /// A recording whose decisions are taken again.
     pub(crate) replay: Option<PathBuf>,
+    /// The guest's memory for a trace of each test, in MiB, if there is to be one.
+    pub(crate) trace_mib: Option<u32>,
     /// CPUs, where a test asks for no others.
     pub(crate) cpus: u16,
     /// Memory.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use irqstorm_agent::catalogue::Shape;
 use irqstorm_core::control::StatusReply;
+use irqstorm_core::units::Nanos;
 use irqstorm_images::Progress;
 
 use crate::console::Console;
@@ -15,6 +16,8 @@ use crate::guest::{Guest, Outputs};
 use crate::progress::Stages;
 use crate::qemu::{Accel, Machine};
 use crate::repository::NamedScenario;
+use crate::results::TraceRecord;
+use crate::trace::{Tracer, Tracing};
 
 /// A guest boots in seconds, under emulation on a busy machine in ten times
 /// that.
@@ -31,6 +34,8 @@ pub(crate) struct Bench {
     pub(crate) scenario: NamedScenario,
     /// Where progress is shown.
     pub(crate) stages: Stages,
+    /// Takes a trace of each test, if there is to be one.
+    pub(crate) tracer: Option<Tracer>,
     guest: Option<Guest>,
     trusted: bool,
     qemu: PathBuf,
@@ -54,6 +59,7 @@ impl Bench {
             device,
             scenario,
             stages,
+            tracer: None,
             guest: None,
             trusted: true,
             qemu,
@@ -139,6 +145,32 @@ impl Bench {
     /// The device's counters.
     pub(crate) fn status(&mut self) -> Result<Option<StatusReply>, Failure> {
         self.device.as_mut().map(Device::status).transpose()
+    }
+
+    /// Begins a test's trace, if there is to be one.
+    pub(crate) fn begin_trace(&mut self, test: &str) -> Result<Option<Tracing>, Failure> {
+        let (Some(tracer), Some(guest)) = (&self.tracer, &mut self.guest) else {
+            return Ok(None);
+        };
+        tracer.begin(guest, test).map(Some)
+    }
+
+    /// Ends it; the test has ended when the device's clock showed `until`. Of a
+    /// guest that is `lost` only the device's side is left.
+    pub(crate) fn end_trace(
+        &mut self,
+        tracing: Option<Tracing>,
+        lost: bool,
+        until: Nanos,
+    ) -> Result<Option<TraceRecord>, Failure> {
+        let (Some(tracer), Some(tracing)) = (&self.tracer, tracing) else {
+            return Ok(None);
+        };
+        self.stages.begin("join the trace", None);
+        let guest = self.guest.as_mut().filter(|_| !lost);
+        let record = tracer.end(guest, tracing, until, &self.kernel);
+        self.stages.end();
+        record.map(Some)
     }
 
     /// Fails if the device has ended: it will then not answer what `what` asks

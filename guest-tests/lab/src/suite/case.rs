@@ -50,6 +50,7 @@ pub(super) fn run(bench: &mut Bench, test: &TestInfo, seed: u64) -> Result<Case,
     let begun = Instant::now();
     bench.quiet()?;
     bench.set_scenario()?;
+    let tracing = bench.begin_trace(test.name)?;
     let before = bench.status()?;
     let ending = watch(bench, test, seed)?;
     let seconds = begun.elapsed().as_secs_f64();
@@ -60,6 +61,9 @@ pub(super) fn run(bench: &mut Bench, test: &TestInfo, seed: u64) -> Result<Case,
     };
     bench.quiet()?;
     bench.stages.end();
+    let lost = matches!(ending, Ending::Lost(_));
+    let over = after.as_ref().map(|after| after.at).unwrap_or_default();
+    let trace = bench.end_trace(tracing, lost, over)?;
     let mut lagging = false;
     if let Ending::Finished(_) = ending {
         lagging = !bench.console().wait_for_end(test.name, CONSOLE_LAG);
@@ -84,6 +88,7 @@ pub(super) fn run(bench: &mut Bench, test: &TestInfo, seed: u64) -> Result<Case,
             .filter(|_| verdict != Verdict::Skip),
         splats,
         hang,
+        trace,
         expected: None,
     })
 }

@@ -172,6 +172,7 @@ fn quiet_console(bench: &Bench) -> Case {
         device: None,
         splats,
         hang: None,
+        trace: None,
         expected: None,
     }
 }

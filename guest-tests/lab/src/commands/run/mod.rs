@@ -9,7 +9,7 @@ mod shrink;
 use std::time::Duration;
 
 use self::ktap::Ktap;
-use crate::cli::{RunArguments, SuiteChoice};
+use crate::cli::{DiskKind, RunArguments, SuiteChoice};
 use crate::device;
 use crate::failure::{Exit, Failure};
 use crate::interrupt;
@@ -88,6 +88,13 @@ fn once(
 
 /// What was asked for.
 fn plan(arguments: &RunArguments, repository: &Repository) -> Result<(Wanted, Trial), Failure> {
+    if arguments.trace.is_some() && arguments.machine.disk == DiskKind::QemuNvme {
+        return Err(Failure::BadArgument {
+            what: "--trace with --disk qemu-nvme".into(),
+            reason: "that disk is QEMU's own, and tells of no events to join with the guest's"
+                .into(),
+        });
+    }
     let wanted = Wanted::find(repository, &arguments.kernel, &arguments.patches)?;
     let suite = arguments.suite.unwrap_or(wanted.suite());
     let tests = suite::select(
@@ -116,6 +123,7 @@ fn plan(arguments: &RunArguments, repository: &Repository) -> Result<(Wanted, Tr
         scenario: scenario.seeded(seed),
         seed,
         replay: replay.transpose()?,
+        trace_mib: arguments.trace,
         cpus: arguments.machine.cpus,
         memory: arguments.machine.memory,
     };

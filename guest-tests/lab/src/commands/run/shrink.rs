@@ -46,6 +46,8 @@ pub(super) fn run(
     };
     let alone = Trial {
         tests: vec![test],
+        // Of its many runs none is looked at.
+        trace_mib: None,
         ..trial.clone()
     };
     let (repository, limits) = (Repository::find()?, &arguments.shrink);
