@@ -106,8 +106,8 @@ impl Stepped {
     /// As many reads and writes as the ring holds, from their being available
     /// until they are visible; how often the device took memory for them.
     fn round(&mut self) -> u64 {
-        const HEADS: [u16; 4] = [0, 4, 8, 12];
-        for head in HEADS {
+        const REQUESTS: u16 = 4;
+        for head in (0..REQUESTS).map(|request| request * 4) {
             let kind = u32::from(head / 4 % 2);
             let data = Descriptor {
                 at: 1 << 32,
@@ -117,7 +117,7 @@ impl Stepped {
             self.driver.request(0, head, &header(kind, 8), Some(data));
         }
         let before = self.driver.used_index(0);
-        let end = before.wrapping_add(HEADS.len() as u16);
+        let end = before.wrapping_add(REQUESTS);
         let taken = taken_by(|| {
             self.pump.kick(QueueId(0), &self.clock);
             while self.driver.used_index(0) != end {
