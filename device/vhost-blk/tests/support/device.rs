@@ -289,7 +289,10 @@ impl Lane {
             let Taken { token, request } = match self.queue.next() {
                 Ok(Some(taken)) => taken,
                 Ok(None) => break,
-                Err(_) => return false,
+                Err(broken) => {
+                    eprintln!("{broken}");
+                    return false;
+                }
             };
             let outcome = match request {
                 Ok(request) => self

@@ -16,7 +16,11 @@ pub(crate) struct KernelLog(File);
 
 impl KernelLog {
     /// The log from here on.
-    pub(crate) fn follow() -> io::Result<KernelLog> {
+    pub(crate) fn follow() -> Result<KernelLog, String> {
+        KernelLog::at_its_end().map_err(|e| format!("follow the kernel's log: {e}"))
+    }
+
+    fn at_its_end() -> io::Result<KernelLog> {
         let nonblock = i32::try_from(OFlags::NONBLOCK.bits()).map_err(io::Error::other)?;
         let mut file = OpenOptions::new()
             .read(true)
@@ -27,7 +31,12 @@ impl KernelLog {
     }
 
     /// Whether a record that holds this text has come since the last look.
-    pub(crate) fn has(&mut self, text: &str) -> io::Result<bool> {
+    pub(crate) fn has(&mut self, text: &str) -> Result<bool, String> {
+        let found = self.read_for(text);
+        found.map_err(|e| format!("read the kernel's log: {e}"))
+    }
+
+    fn read_for(&mut self, text: &str) -> io::Result<bool> {
         let mut found = false;
         let mut record = [0; RECORD];
         loop {

@@ -20,7 +20,7 @@ pub(super) fn run(bench: &mut Bench) -> Result<(), Stop> {
     let disk = bench.prepare(Affinity::Group)?;
     let queue = sides::open(bench, 0)?;
     let timeout = Timeout::shorten(&disk)?;
-    let mut log = KernelLog::follow().map_err(unreadable)?;
+    let mut log = KernelLog::follow()?;
     bench.device()?.hold(true)?;
     let read = queue.start_read(0);
     let given_up = give_up(bench, &mut log, &read);
@@ -41,15 +41,9 @@ fn give_up(bench: &mut Bench, log: &mut KernelLog, read: &PendingRead) -> Result
     wait_for_held(bench, 1)?;
     for said in SAYS {
         bench.progress(format!("waits for {said:?}"));
-        wait_until("the driver to give the command up", || {
-            log.has(said).map_err(unreadable)
-        })?;
+        wait_until("the driver to give the command up", || Ok(log.has(said)?))?;
     }
     // What is submitted after the reset is not lost again.
     bench.device()?.hold(false)?;
     wait_until("the read to end with the reset", || Ok(read.is_done()))
-}
-
-fn unreadable(error: std::io::Error) -> Stop {
-    Stop::Fail(format!("read the kernel's log: {error}"))
 }

@@ -96,11 +96,16 @@ pub(super) fn settle(bench: &mut Bench, context: Context, total: &mut Summary) -
     tagged_in_task(&summary)
 }
 
-/// Adds to the counts that [`report`] shows.
+/// Adds to the counts of where tagged bios completed and ended, and of what the
+/// worker did.
 pub(super) fn add(total: &mut Summary, summary: &Summary) {
     for (to, from) in [
         (&mut total.ended[TAGGED], summary.ended[TAGGED]),
         (&mut total.end_task[TAGGED], summary.end_task[TAGGED]),
+        (
+            &mut total.end_task_atomic[TAGGED],
+            summary.end_task_atomic[TAGGED],
+        ),
         (
             &mut total.endio_hardirq[TAGGED],
             summary.endio_hardirq[TAGGED],

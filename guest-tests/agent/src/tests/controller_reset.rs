@@ -49,7 +49,6 @@ pub(super) fn run(bench: &mut Bench) -> Result<(), Stop> {
         all_ended(&result)?;
         out_of_interrupts(&result.summary)?;
         contexts::add(&mut total, &result.summary);
-        total.end_task_atomic[TAGGED] += result.summary.end_task_atomic[TAGGED];
         forgotten += held;
     }
     bench.figure(figures::TAGGED, total.ended[TAGGED]);

@@ -51,17 +51,14 @@ pub(super) fn run(bench: &mut Bench) -> Result<(), Stop> {
     let rate = bench.param("rate", "40kHz".to_owned())?;
     let burst = bench.param("burst", 1)?;
     let limit = Duration::from_secs(bench.param("limit", 900)?);
-    let mut log = KernelLog::follow().map_err(|e| format!("follow the kernel's log: {e}"))?;
+    let mut log = KernelLog::follow()?;
     let before = sides::look(bench, &victim)?;
     bench.scenario(&format!(
         "[[storm]]\nqueues = {VICTIM}\nrate = '{rate}'\nburst = {burst}\ncross_kill_line = true"
     ))?;
     let begin = Instant::now();
     let given_up = format!("irq {}: nobody cared", victim.irq);
-    while !log
-        .has(&given_up)
-        .map_err(|e| format!("read the kernel's log: {e}"))?
-    {
+    while !log.has(&given_up)? {
         if begin.elapsed() > limit {
             let delivered = sides::since(bench, &victim, &before)?.delivered;
             return fail(format!(

@@ -19,8 +19,9 @@ const BIOS: u64 = 2_500;
 
 /// What a bi_end_io takes; a full ring of them is what a worker may have before
 /// it that keeps the CPU. On a host that hardly gets to serve the disk the CPU
-/// ends what it defers: then it takes twice as long, and twice that.
-const END_IO_NS: [u32; 3] = [1_000_000, 2_000_000, 4_000_000];
+/// ends what it defers: then it takes twice as long, up to so long.
+const END_IO_NS: u32 = 1_000_000;
+const MOST_END_IO_NS: u32 = 4_000_000;
 const DEPTH: u32 = 112;
 
 /// The CPU defers more than it can end if a bio waits for so many others at the
@@ -76,10 +77,10 @@ fn beside_the_worker(
     run: &mut Run,
     cpu: u32,
 ) -> Result<(Lateness, Summary, u64), Stop> {
-    let mut last = None;
-    for end_io_ns in END_IO_NS {
-        bench.progress(format!("beside the worker, {} us a bio", end_io_ns / 1000));
-        run.end_io_busy_ns = end_io_ns;
+    run.end_io_busy_ns = END_IO_NS;
+    loop {
+        let us = run.end_io_busy_ns / 1000;
+        bench.progress(format!("beside the worker, {us} us a bio"));
         let mut ended = None;
         let storm = Lateness::beside(cpu, || {
             ended = Some(bench.run(run)?);
@@ -88,13 +89,13 @@ fn beside_the_worker(
         let Some(summary) = ended else {
             return fail("the bios were not run");
         };
-        let backlog = summary.latency_ns_sum / summary.ended[TAGGED].max(1) / u64::from(end_io_ns);
-        last = Some((storm, summary, backlog));
-        if backlog >= BACKLOG {
-            break;
+        let wait = summary.latency_ns_sum / summary.ended[TAGGED].max(1);
+        let backlog = wait / u64::from(run.end_io_busy_ns);
+        if backlog >= BACKLOG || run.end_io_busy_ns >= MOST_END_IO_NS {
+            return Ok((storm, summary, backlog));
         }
+        run.end_io_busy_ns *= 2;
     }
-    last.ok_or_else(|| Stop::Fail("the bios were not run".into()))
 }
 
 fn report(bench: &mut Bench, beside: &str, lateness: &Lateness) {
