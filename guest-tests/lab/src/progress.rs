@@ -16,6 +16,9 @@ const TICK: Duration = Duration::from_millis(100);
 /// Between two plain lines of one stage.
 const PLAIN_EVERY: Duration = Duration::from_secs(10);
 
+/// A stage that took less is not spoken of when it is over.
+const WORTH_A_LINE: Duration = Duration::from_secs(2);
+
 /// What stands ahead of each stage: where all of the work is. Shared with who
 /// knows.
 pub(crate) type Lead = Rc<RefCell<String>>;
@@ -23,7 +26,9 @@ pub(crate) type Lead = Rc<RefCell<String>>;
 /// Draws the stages of a run.
 pub(crate) struct Stages {
     terminal: bool,
-    silent: bool,
+    /// Ahead of the first plain line of a stage; one that is over by then has
+    /// none.
+    patience: Duration,
     bar: Option<ProgressBar>,
     lead: Lead,
     stage: String,
@@ -38,7 +43,7 @@ impl Stages {
         let now = Instant::now();
         Stages {
             terminal: std::io::stderr().is_terminal(),
-            silent: false,
+            patience: Duration::ZERO,
             bar: None,
             lead: Lead::default(),
             stage: String::new(),
@@ -55,11 +60,13 @@ impl Stages {
         stages
     }
 
-    /// On stderr if that is a terminal; elsewhere nothing is said, so that what
-    /// others write there is alone.
-    pub(crate) fn for_terminals() -> Stages {
+    /// On stderr. If that is no terminal only what takes long is said, so that
+    /// what others write there is alone as a rule.
+    pub(crate) fn patient() -> Stages {
         let mut stages = Stages::new();
-        stages.silent = !stages.terminal;
+        if !stages.terminal {
+            stages.patience = PLAIN_EVERY;
+        }
         stages
     }
 
@@ -68,9 +75,9 @@ impl Stages {
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
         }
-        let took = self.begun.elapsed().as_secs();
-        if !self.stage.is_empty() && took >= 2 && !self.silent {
-            eprintln!("{}: {took} s", self.stage);
+        let took = self.begun.elapsed();
+        if !self.stage.is_empty() && took >= self.patience.max(WORTH_A_LINE) {
+            eprintln!("{}: {} s", self.stage, took.as_secs());
         }
         self.stage.clear();
     }
@@ -82,7 +89,7 @@ impl Stages {
         let text: String = text.chars().take(70).map(clean).collect();
         match &self.bar {
             Some(bar) => bar.set_message(format!("{}: {text}", self.stage)),
-            None if self.printed.elapsed() >= PLAIN_EVERY && !self.silent => {
+            None if self.printed.elapsed() >= PLAIN_EVERY => {
                 self.printed = Instant::now();
                 eprintln!("{} ... {text}", self.stage);
             }
@@ -94,8 +101,8 @@ impl Stages {
     pub(crate) fn note(&self, line: &str) {
         match &self.bar {
             Some(bar) => bar.suspend(|| eprintln!("{line}")),
-            None if self.silent => {}
-            None => eprintln!("{line}"),
+            None if self.patience.is_zero() => eprintln!("{line}"),
+            None => {}
         }
     }
 
@@ -126,8 +133,8 @@ impl Progress for Stages {
         self.printed = self.begun;
         match self.terminal {
             true => self.draw(),
-            false if self.silent => {}
-            false => eprintln!("{} ...", self.stage),
+            false if self.patience.is_zero() => eprintln!("{} ...", self.stage),
+            false => {}
         }
     }
 
@@ -137,7 +144,7 @@ impl Progress for Stages {
             bar.set_position(self.steps.map_or(step, |steps| step.min(steps)));
             return;
         }
-        if self.printed.elapsed() >= PLAIN_EVERY && !self.silent {
+        if self.printed.elapsed() >= PLAIN_EVERY {
             self.printed = Instant::now();
             match self.steps.filter(|&steps| steps > 0) {
                 Some(steps) => {

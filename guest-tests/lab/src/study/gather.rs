@@ -62,6 +62,12 @@ pub(crate) fn gather(folders: &[PathBuf], experiment: Option<&str>) -> Result<Sa
             });
         }
     }
+    if found.is_empty() {
+        return Err(unusable(
+            folders,
+            format!("no run counts: {}", why(&left_out)),
+        ));
+    }
     let experiment = match experiment {
         Some(name) => name.to_owned(),
         None => only_experiment(folders, &found)?,
@@ -286,6 +292,22 @@ mod tests {
                 "the first 2 runs, which warm the machine up",
             ]
         );
+    }
+
+    #[test]
+    fn without_a_round_that_counts_it_is_said_why_none_does() {
+        let folder = tempfile::tempdir().unwrap();
+        let plan = plan(1);
+        let mut campaign = Campaign::open(folder.path(), plan.clone()).unwrap();
+        let mut cells = plan.cells();
+        cells.retain(|place| place.kernel == "7.2+v4");
+        for place in cells {
+            run_cell(&mut campaign, place, Ended::Passed);
+        }
+        drop(campaign);
+        let none = gather(&[folder.path().to_owned()], None).unwrap_err();
+        let wanted = "no run counts: round 1 with seed 1: 7.3 was not run; the first";
+        assert!(none.to_string().contains(wanted), "{none}");
     }
 
     #[test]

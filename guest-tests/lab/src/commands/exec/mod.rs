@@ -97,7 +97,7 @@ pub(crate) fn run(arguments: &ExecArguments) -> Result<Exit, Failure> {
     interrupt::install()?;
     let mut stages = match arguments.verbose {
         true => Stages::new(),
-        false => Stages::for_terminals(),
+        false => Stages::patient(),
     };
     let lab = Lab::find(repository, &arguments.machine, &mut stages)?;
     qemu::check_sharing(&lab.qemu)?;
