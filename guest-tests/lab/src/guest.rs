@@ -22,6 +22,9 @@ use crate::results::Folder;
 /// Between two looks at everything else while waiting for a report.
 const POLL: Duration = Duration::from_millis(50);
 
+/// A kernel that goes on talking has this many limits to boot in.
+const SLOWEST: u32 = 5;
+
 /// A guest that was told to power off does so within this.
 const POWER_OFF_LIMIT: Duration = Duration::from_secs(20);
 
@@ -76,7 +79,10 @@ struct Channels {
 }
 
 impl Guest {
-    /// Starts QEMU and waits for the agent's hello, at most `limit`.
+    /// Starts QEMU and waits for the agent's hello, as long as the kernel says
+    /// something on its console within each `limit`: one that is emulated, and
+    /// looks at itself with every check there is, may need minutes on a machine
+    /// that does something else.
     pub(crate) fn boot(
         qemu: &Path,
         machine: &Machine,
@@ -84,23 +90,26 @@ impl Guest {
         outputs: &Outputs,
         limit: Duration,
     ) -> Result<Guest, Failure> {
-        let deadline = Instant::now() + limit;
+        let begun = Instant::now();
         let failed = |reason: String| Failure::Boot {
             kernel: kernel.to_owned(),
             reason,
             tail: outputs.console.tail(),
         };
-        let mut channels = Channels::open(qemu, machine, outputs, deadline, &failed)?;
+        let mut channels = Channels::open(qemu, machine, outputs, begun + limit, &failed)?;
+        let deadline = || (outputs.console.last_said() + limit).min(begun + limit * SLOWEST);
         loop {
-            match channels.receive(deadline)? {
+            match channels.receive(deadline())? {
                 Received::Said(said) => match *said {
                     ToLab::Hello(hello) => return Ok(Guest { hello, channels }),
                     ToLab::Broken { reason } => return Err(failed(reason)),
                     _ => {}
                 },
                 Received::Ended(reason) => return Err(failed(reason)),
+                // The kernel has said something meanwhile.
+                Received::TimedOut if Instant::now() < deadline() => {}
                 Received::TimedOut => {
-                    return Err(failed(silence(limit, machine, outputs)));
+                    return Err(failed(silence(begun.elapsed(), machine, outputs)));
                 }
             }
         }
@@ -233,7 +242,7 @@ impl Channels {
 }
 
 /// Why nothing may have come from a guest, and what to do.
-fn silence(limit: Duration, machine: &Machine, outputs: &Outputs) -> String {
+fn silence(waited: Duration, machine: &Machine, outputs: &Outputs) -> String {
     let advice = match machine.accel {
         Accel::Kvm => "KVM may not run guests here, try --accel tcg",
         Accel::Tcg | Accel::TcgByTurns => {
@@ -248,7 +257,7 @@ fn silence(limit: Duration, machine: &Machine, outputs: &Outputs) -> String {
     let first = first.unwrap_or_default();
     format!(
         "no agent reported within {} s; {advice}{first}",
-        limit.as_secs()
+        waited.as_secs()
     )
 }
 

@@ -36,6 +36,7 @@ struct State {
     watch: Watch,
     tail: VecDeque<String>,
     lines: u64,
+    last: Instant,
 }
 
 impl Console {
@@ -47,6 +48,7 @@ impl Console {
             watch: Watch::default(),
             tail: VecDeque::new(),
             lines: 0,
+            last: Instant::now(),
         };
         Ok(Console {
             shared: Arc::new(Shared {
@@ -62,6 +64,7 @@ impl Console {
             let mut state = self.state();
             state.watch.restart();
             state.tail.clear();
+            state.last = Instant::now();
         }
         let console = self.clone();
         thread::spawn(move || {
@@ -85,6 +88,7 @@ impl Console {
         let _ = writeln!(state.file, "{line}");
         state.watch.line(line);
         state.lines += 1;
+        state.last = Instant::now();
         if state.tail.len() == TAIL_LINES {
             state.tail.pop_front();
         }
@@ -139,6 +143,11 @@ impl Console {
     /// Whether the present guest's kernel has panicked.
     pub(crate) fn panicked(&self) -> bool {
         self.state().watch.panicked()
+    }
+
+    /// When the present guest last said something, or was started.
+    pub(crate) fn last_said(&self) -> Instant {
+        self.state().last
     }
 
     /// The last lines.
