@@ -56,6 +56,7 @@ pub(super) fn verdict_lines(study: &Study) -> Vec<String> {
     let mut lines = Vec::new();
     for (index, subject) in study.subjects.iter().enumerate().skip(1) {
         let mut told: Vec<String> = Vec::new();
+        let mut seldom = 0;
         for (place, measure) in study.measures.iter().enumerate() {
             let rows: Vec<&Estimate> = study
                 .rows
@@ -63,7 +64,20 @@ pub(super) fn verdict_lines(study: &Study) -> Vec<String> {
                 .filter(|row| row.measure == place)
                 .filter_map(|row| row.estimates.get(index))
                 .collect();
-            told.extend(sentence(&measure.name, &rows));
+            for effect in [Effect::Less, Effect::More] {
+                match seen(effect, &rows) {
+                    0 => {}
+                    some if some > by_chance(rows.len()) => {
+                        told.push(sentence(&measure.name, effect, &rows));
+                    }
+                    _ => seldom += 1,
+                }
+            }
+        }
+        if seldom > 0 {
+            told.push(format!(
+                "{seldom} other effects at so few settings that chance alone would make them"
+            ));
         }
         let all = match told.is_empty() {
             true => format!("{} cannot be told from {}.", subject.name, first.name),
@@ -79,31 +93,46 @@ pub(super) fn verdict_lines(study: &Study) -> Vec<String> {
     lines
 }
 
+/// At how many settings it is so.
+fn seen(effect: Effect, rows: &[&Estimate]) -> usize {
+    rows.iter().filter(|one| one.effect == effect).count()
+}
+
+/// Of so many 95 % intervals, how many may miss without saying anything: where
+/// each misses with 5 %, no more do with at least 95 %.
+fn by_chance(intervals: usize) -> usize {
+    let all = i32::try_from(intervals).unwrap_or(i32::MAX);
+    let mut exactly = 0.95f64.powi(all);
+    let mut at_most = exactly;
+    let mut missed = 0;
+    while at_most < 0.95 && missed < intervals {
+        exactly *= (intervals - missed) as f64 / (missed + 1) as f64 * (0.05 / 0.95);
+        at_most += exactly;
+        missed += 1;
+    }
+    missed
+}
+
 /// "bios per worker run more at 12 of 24 settings (1.20x to 30.0x)".
-fn sentence(name: &str, rows: &[&Estimate]) -> Vec<String> {
-    let told = |effect: Effect, word: &str| {
-        let ratios: Vec<f64> = rows
-            .iter()
-            .filter(|estimate| estimate.effect == effect)
-            .filter_map(|estimate| estimate.ratio)
-            .collect();
-        let low = ratios.iter().copied().fold(f64::INFINITY, f64::min);
-        let high = ratios.iter().copied().fold(0.0, f64::max);
-        let range = match number(low) == number(high) {
-            true => format!("{}x", number(low)),
-            false => format!("{}x to {}x", number(low), number(high)),
-        };
-        let at = match (rows.len(), ratios.len()) {
-            (1, _) => String::new(),
-            (all, some) if all == some => format!(" at all {all} settings"),
-            (all, some) => format!(" at {some} of {all} settings"),
-        };
-        (!ratios.is_empty()).then(|| format!("{name} {word}{at} ({range})"))
+fn sentence(name: &str, effect: Effect, rows: &[&Estimate]) -> String {
+    let told = rows.iter().filter(|estimate| estimate.effect == effect);
+    let ratios: Vec<f64> = told.filter_map(|estimate| estimate.ratio).collect();
+    let low = ratios.iter().copied().fold(f64::INFINITY, f64::min);
+    let high = ratios.iter().copied().fold(0.0, f64::max);
+    let range = match number(low) == number(high) {
+        true => format!("{}x", number(low)),
+        false => format!("{}x to {}x", number(low), number(high)),
     };
-    [told(Effect::Less, "less"), told(Effect::More, "more")]
-        .into_iter()
-        .flatten()
-        .collect()
+    let at = match (rows.len(), ratios.len()) {
+        (1, _) => String::new(),
+        (all, some) if all == some => format!(" at all {all} settings"),
+        (all, some) => format!(" at {some} of {all} settings"),
+    };
+    let word = match effect {
+        Effect::Less => "less",
+        _ => "more",
+    };
+    format!("{name} {word}{at} ({range})")
 }
 
 fn verdict(study: &Study) -> String {
@@ -328,6 +357,13 @@ mod tests {
             assert!(text.contains(part), "{part} in\n{text}");
         }
         assert!(!text.contains("throughput less"), "{text}");
+    }
+
+    #[test]
+    fn what_chance_would_do_is_not_told() {
+        // Of a binomial distribution with p = 0.05: its 95 % quantile.
+        let quantiles = [1, 2, 8, 24, 100].map(by_chance);
+        assert_eq!(quantiles, [0, 1, 2, 3, 9]);
     }
 
     #[test]
