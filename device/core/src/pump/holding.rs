@@ -141,6 +141,8 @@ impl<Q: RequestQueue> Pump<Q> {
             Some(count) => (count, 1),
             None => (1, u32::MAX),
         };
+        // None is decided for what is in the ring and not visible yet.
+        self.flush_dirty(moment);
         let mut released = 0;
         for index in 0..self.lanes.len() {
             let queue = self.lanes[index].id;
