@@ -24,6 +24,16 @@ const AGENT_FLAGS: &str = "-C target-feature=+crt-static";
 /// The last lines of a build that an error shows.
 const TAIL_LINES: usize = 30;
 
+/// What a guest is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Tests, which need the probe and empty file systems.
+    Tests,
+    /// A program of this machine, which needs neither: the kernel's tree may be
+    /// gone that a probe is compiled against, and to bring it back takes minutes.
+    Program,
+}
+
 /// What was built.
 #[derive(Clone, Debug)]
 pub(crate) struct Artifacts {
@@ -43,6 +53,7 @@ impl Artifacts {
         repository: &Repository,
         images: &Images,
         choice: &KernelChoice,
+        purpose: Purpose,
         progress: &mut dyn Progress,
     ) -> Result<Artifacts, Failure> {
         let device = build_device(repository, progress)?;
@@ -52,21 +63,22 @@ impl Artifacts {
             guest: "init".into(),
             host: agent,
         }];
-        let probe = match kernel.modules {
-            ModuleTree::None => None,
-            _ => Some(images.build_probe(&kernel, &repository.probe(), progress)?),
-        };
-        files.extend(empty_filesystems(images)?);
-        let has_probe = probe.is_some();
-        files.extend(probe.map(|host| InitramfsFile {
-            guest: format!("lib/{}", irqstorm_images::MODULE),
-            host,
-        }));
+        let mut probe = false;
+        if purpose == Purpose::Tests {
+            files.extend(empty_filesystems(images)?);
+            if kernel.modules != ModuleTree::None {
+                files.push(InitramfsFile {
+                    guest: format!("lib/{}", irqstorm_images::MODULE),
+                    host: images.build_probe(&kernel, &repository.probe(), progress)?,
+                });
+                probe = true;
+            }
+        }
         Ok(Artifacts {
             device,
             initramfs: images.initramfs(&files)?,
             kernel,
-            probe: has_probe,
+            probe,
         })
     }
 }

@@ -22,8 +22,8 @@ use crate::results::Folder;
 /// Between two looks at everything else while waiting for a report.
 const POLL: Duration = Duration::from_millis(50);
 
-/// A kernel that goes on talking has this many limits to boot in.
-const SLOWEST: u32 = 5;
+/// A boot is given up after so many limits, although its kernel still talks.
+const MOST_LIMITS: u32 = 5;
 
 /// A guest that was told to power off does so within this.
 const POWER_OFF_LIMIT: Duration = Duration::from_secs(20);
@@ -97,7 +97,7 @@ impl Guest {
             tail: outputs.console.tail(),
         };
         let mut channels = Channels::open(qemu, machine, outputs, begun + limit, &failed)?;
-        let deadline = || (outputs.console.last_said() + limit).min(begun + limit * SLOWEST);
+        let deadline = || (outputs.console.last_said() + limit).min(begun + limit * MOST_LIMITS);
         loop {
             match channels.receive(deadline())? {
                 Received::Said(said) => match *said {

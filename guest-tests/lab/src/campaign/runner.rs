@@ -12,6 +12,7 @@ use irqstorm_agent::catalogue::TestInfo;
 use super::cell::{Cell, Ended};
 use super::folder::{Campaign, RUNS};
 use super::plan::Place;
+use crate::artifacts::Purpose;
 use crate::cli::Memory;
 use crate::failure::Failure;
 use crate::interrupt;
@@ -118,7 +119,7 @@ impl Runner {
     fn try_to_build(&self, kernel: &str) -> Result<(Subject, Builds), Failure> {
         let wanted = Wanted::find(&self.repository, kernel, &[])?;
         let mut stages = Stages::led_by(self.lead.clone());
-        let subject = self.lab.build(&wanted, &mut stages)?;
+        let subject = self.lab.build(&wanted, Purpose::Tests, &mut stages)?;
         let builds = Builds::of(&subject.artifacts, self.lab.disk)?;
         Ok((subject, builds))
     }

@@ -35,8 +35,7 @@ struct State {
     file: File,
     watch: Watch,
     tail: VecDeque<String>,
-    lines: u64,
-    last: Instant,
+    last_said: Instant,
 }
 
 impl Console {
@@ -47,8 +46,7 @@ impl Console {
             file,
             watch: Watch::default(),
             tail: VecDeque::new(),
-            lines: 0,
-            last: Instant::now(),
+            last_said: Instant::now(),
         };
         Ok(Console {
             shared: Arc::new(Shared {
@@ -64,7 +62,7 @@ impl Console {
             let mut state = self.state();
             state.watch.restart();
             state.tail.clear();
-            state.last = Instant::now();
+            state.last_said = Instant::now();
         }
         let console = self.clone();
         thread::spawn(move || {
@@ -87,8 +85,7 @@ impl Console {
         // A disk that is full must not end the run: the report says enough.
         let _ = writeln!(state.file, "{line}");
         state.watch.line(line);
-        state.lines += 1;
-        state.last = Instant::now();
+        state.last_said = Instant::now();
         if state.tail.len() == TAIL_LINES {
             state.tail.pop_front();
         }
@@ -106,15 +103,13 @@ impl Console {
 
     /// Waits until nothing new has come for `quiet`, at most `limit`.
     pub(crate) fn wait_for_quiet(&self, quiet: Duration, limit: Duration) {
-        let deadline = Instant::now() + limit;
-        let mut seen = self.state().lines;
-        while Instant::now() < deadline {
-            thread::sleep(quiet);
-            let lines = self.state().lines;
-            if lines == seen {
+        let begun = Instant::now();
+        while begun.elapsed() < limit {
+            let silent = self.last_said().max(begun).elapsed();
+            if silent >= quiet {
                 return;
             }
-            seen = lines;
+            thread::sleep(quiet - silent);
         }
     }
 
@@ -147,7 +142,7 @@ impl Console {
 
     /// When the present guest last said something, or was started.
     pub(crate) fn last_said(&self) -> Instant {
-        self.state().last
+        self.state().last_said
     }
 
     /// The last lines.

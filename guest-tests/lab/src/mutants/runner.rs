@@ -13,6 +13,7 @@ use irqstorm_agent::protocol::Verdict;
 use super::cell::{Cell, Ended};
 use super::matrix::{Matrix, Row};
 use super::verdicts::Verdicts;
+use crate::artifacts::Purpose;
 use crate::cli::MachineArguments;
 use crate::failure::Failure;
 use crate::interrupt;
@@ -143,7 +144,7 @@ impl Runner {
     fn build(&self, row: &Row) -> Result<Subject, Failure> {
         let wanted = Wanted::find(&self.repository, &row.kernel, &[])?;
         let mut stages = Stages::led_by(self.lead.clone());
-        self.lab.build(&wanted, &mut stages)
+        self.lab.build(&wanted, Purpose::Tests, &mut stages)
     }
 
     fn run_session(

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use irqstorm_images::{Images, KernelChoice, PatchSet, Patched};
 
-use crate::artifacts::Artifacts;
+use crate::artifacts::{Artifacts, Purpose};
 use crate::cli::{DiskKind, MachineArguments, QEMU, SuiteChoice};
 use crate::failure::Failure;
 use crate::patched;
@@ -109,13 +109,18 @@ impl Lab {
 
     /// Builds a kernel and all that its runs need, as far as that has not been
     /// done.
-    pub(crate) fn build(&self, wanted: &Wanted, stages: &mut Stages) -> Result<Subject, Failure> {
+    pub(crate) fn build(
+        &self,
+        wanted: &Wanted,
+        purpose: Purpose,
+        stages: &mut Stages,
+    ) -> Result<Subject, Failure> {
         let patched = patched::apply(&self.images, &wanted.choice, &wanted.patches, stages)?;
         let kernel = match &patched {
             Some(patched) => &patched.kernel,
             None => &wanted.choice,
         };
-        let artifacts = Artifacts::build(&self.repository, &self.images, kernel, stages)?;
+        let artifacts = Artifacts::build(&self.repository, &self.images, kernel, purpose, stages)?;
         stages.end();
         Ok(Subject {
             name: wanted.name.clone(),

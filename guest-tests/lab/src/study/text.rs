@@ -74,15 +74,14 @@ pub(super) fn verdict_lines(study: &Study) -> Vec<String> {
                 }
             }
         }
-        if seldom > 0 {
-            told.push(format!(
-                "{seldom} other effects at so few settings that chance alone would make them"
-            ));
-        }
+        let rest = match seldom {
+            0 => String::new(),
+            some => format!("; effects at so few settings that chance alone would do: {some}"),
+        };
         let all = match told.is_empty() {
-            true => format!("{} cannot be told from {}.", subject.name, first.name),
+            true => format!("{} cannot be told from {}{rest}.", subject.name, first.name),
             false => format!(
-                "{} against {}: {}.",
+                "{} against {}: {}{rest}.",
                 subject.name,
                 first.name,
                 told.join("; ")
@@ -98,8 +97,8 @@ fn seen(effect: Effect, rows: &[&Estimate]) -> usize {
     rows.iter().filter(|one| one.effect == effect).count()
 }
 
-/// Of so many 95 % intervals, how many may miss without saying anything: where
-/// each misses with 5 %, no more do with at least 95 %.
+/// How many of so many 95 % intervals chance alone may have miss: with 95 % it
+/// is no more. Both ways taken together, so that one way is seldom as many.
 fn by_chance(intervals: usize) -> usize {
     let all = i32::try_from(intervals).unwrap_or(i32::MAX);
     let mut exactly = 0.95f64.powi(all);
@@ -339,6 +338,7 @@ fn wrapped(text: &str, first: &str, rest: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::samples;
+    use super::super::table::Row;
     use super::*;
 
     #[test]
@@ -360,10 +360,40 @@ mod tests {
     }
 
     #[test]
-    fn what_chance_would_do_is_not_told() {
-        // Of a binomial distribution with p = 0.05: its 95 % quantile.
+    fn chance_is_a_quantile_of_the_binomial_distribution() {
         let quantiles = [1, 2, 8, 24, 100].map(by_chance);
         assert_eq!(quantiles, [0, 1, 2, 3, 9]);
+    }
+
+    #[test]
+    fn what_chance_would_do_is_counted_and_not_told() {
+        let verdict = |more: usize| {
+            let mut study = samples::study();
+            let row = |setting| {
+                let effect = match setting < more {
+                    true => Effect::More,
+                    false => Effect::NotTold,
+                };
+                let second = Estimate {
+                    ratio: Some(2.0),
+                    effect,
+                    ..Estimate::default()
+                };
+                Row {
+                    setting,
+                    measure: 0,
+                    estimates: vec![Estimate::default(), second],
+                }
+            };
+            study.rows = (0..24).map(row).collect();
+            verdict_lines(&study).remove(0)
+        };
+        let chance = verdict(3);
+        assert!(chance.contains("cannot be told from"), "{chance}");
+        assert!(chance.contains("chance alone would do: 1."), "{chance}");
+        let told = verdict(4);
+        assert!(told.contains("more at 4 of 24 settings"), "{told}");
+        assert!(!told.contains("chance"), "{told}");
     }
 
     #[test]

@@ -18,6 +18,7 @@ use irqstorm_agent::catalogue::Shape;
 use irqstorm_agent::program::{Execute, NAME};
 use irqstorm_core::control::StatusReply;
 
+use crate::artifacts::Purpose;
 use crate::cli::{DiskArguments, ExecArguments};
 use crate::console::Splat;
 use crate::device::{self, Device, DeviceOptions, Disk, Store, Transport};
@@ -101,7 +102,7 @@ pub(crate) fn run(arguments: &ExecArguments) -> Result<Exit, Failure> {
     };
     let lab = Lab::find(repository, &arguments.machine, &mut stages)?;
     qemu::check_sharing(&lab.qemu)?;
-    let subject = lab.build(&plan.wanted, &mut stages)?;
+    let subject = lab.build(&plan.wanted, Purpose::Program, &mut stages)?;
     interrupt::check()?;
     if let Some(note) = &lab.accel.note {
         stages.note(note);

@@ -9,6 +9,7 @@ mod shrink;
 use std::time::Duration;
 
 use self::ktap::Ktap;
+use crate::artifacts::Purpose;
 use crate::cli::{DiskKind, RunArguments, SuiteChoice};
 use crate::device;
 use crate::failure::{Exit, Failure};
@@ -31,7 +32,7 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<Exit, Failure> {
     interrupt::install()?;
     let mut stages = Stages::new();
     let mut lab = Lab::find(repository, &arguments.machine, &mut stages)?;
-    let subject = lab.build(&wanted, &mut stages)?;
+    let subject = lab.build(&wanted, Purpose::Tests, &mut stages)?;
     interrupt::check()?;
     if let Some(note) = &lab.accel.note {
         stages.note(note);
