@@ -275,16 +275,14 @@ impl Loop {
     }
 
     fn serve(&mut self) {
-        let hold = self.shared.hold.load(Ordering::SeqCst);
         let (store, shared) = (&mut self.store, &self.shared);
-        self.lanes
-            .retain_mut(|lane| lane.serve(store, shared, hold));
+        self.lanes.retain_mut(|lane| lane.serve(store, shared));
     }
 }
 
 impl Lane {
     /// False once the ring cannot be believed any more.
-    fn serve(&mut self, store: &mut dyn Store, shared: &Shared, hold: bool) -> bool {
+    fn serve(&mut self, store: &mut dyn Store, shared: &Shared) -> bool {
         loop {
             let Taken { token, request } = match self.queue.next() {
                 Ok(Some(taken)) => taken,
@@ -303,7 +301,9 @@ impl Lane {
             self.held.push((token, outcome));
             shared.count(|counts| counts.taken += 1);
         }
-        if !hold {
+        // Asked only now: what was made available after hold() is held, even if
+        // it was taken before its kick came.
+        if !shared.hold.load(Ordering::SeqCst) {
             self.complete_held();
         }
         true
