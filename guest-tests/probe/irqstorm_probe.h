@@ -9,7 +9,7 @@
 #include <linux/ioctl.h>
 #include <linux/types.h>
 
-#define IRQSTORM_PROBE_ABI	3
+#define IRQSTORM_PROBE_ABI	4
 
 /* irqstorm_run.flags: writes carry a pattern of sector and seed, reads check it. */
 #define IRQSTORM_VERIFY		2U
@@ -79,6 +79,9 @@ struct irqstorm_summary {
 	__u64 bursts;
 	__u64 completing_ns;
 	__u64 draining_ns;
+	/* Tagged bios, whosever, by where their bio_endio() was called. */
+	__u64 tagged_hardirq;
+	__u64 tagged_elsewhere;
 };
 
 /*
@@ -200,6 +203,14 @@ struct irqstorm_watch {
 	__u64 task;
 };
 
+/* What happens while others submit: as a run counts it that has no bios. */
+struct irqstorm_count {
+	/* 0 ends it and tells the counts. */
+	__u32 on;
+	__u32 reserved;
+	struct irqstorm_summary summary;
+};
+
 #define IRQSTORM_RUN	_IOWR('q', 1, struct irqstorm_run)
 #define IRQSTORM_INFO	_IOR('q', 2, struct irqstorm_info)
 #define IRQSTORM_BLOCK	_IOW('q', 3, struct irqstorm_block)
@@ -209,5 +220,6 @@ struct irqstorm_watch {
 #define IRQSTORM_HOG		_IOW('q', 18, struct irqstorm_hog)
 #define IRQSTORM_SATURATE	_IOWR('q', 19, struct irqstorm_saturate)
 #define IRQSTORM_WATCH		_IOWR('q', 20, struct irqstorm_watch)
+#define IRQSTORM_COUNT		_IOWR('q', 21, struct irqstorm_count)
 
 #endif

@@ -3,6 +3,7 @@
  * How long bios take to their bi_end_io(): counts in buckets, so that any
  * quantile can be had of them, and none of the bios is left out.
  */
+#include <linux/bits.h>
 #include <linux/log2.h>
 #include <linux/minmax.h>
 
@@ -10,7 +11,7 @@
 
 /* Each power of two has so many buckets, as a power of two itself. */
 #define SHIFT	4
-#define PARTS	(1U << SHIFT)
+#define PARTS	BIT(SHIFT)
 
 static unsigned int bucket(u64 ns)
 {

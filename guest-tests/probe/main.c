@@ -116,7 +116,7 @@ static long ioctl_latencies(void __user *user)
 	struct irqstorm_latencies *latencies;
 	long err = -EBUSY;
 
-	latencies = kzalloc(sizeof(*latencies), GFP_KERNEL);
+	latencies = kcalloc(1, sizeof(*latencies), GFP_KERNEL);
 	if (!latencies)
 		return -ENOMEM;
 	if (mutex_trylock(&run_mutex)) {
@@ -206,6 +206,24 @@ static long ioctl_watch(void __user *user)
 	return copy_to_user(user, &arg, sizeof(arg)) ? -EFAULT : err;
 }
 
+static long ioctl_count(void __user *user)
+{
+	struct irqstorm_count *arg;
+	long err = -EBUSY;
+
+	arg = memdup_user(user, sizeof(*arg));
+	if (IS_ERR(arg))
+		return PTR_ERR(arg);
+	if (mutex_trylock(&run_mutex)) {
+		err = probe_count(arg);
+		mutex_unlock(&run_mutex);
+	}
+	if (!err && copy_to_user(user, arg, sizeof(*arg)))
+		err = -EFAULT;
+	kfree(arg);
+	return err;
+}
+
 static long probe_ioctl(struct file *file, unsigned int command, unsigned long user)
 {
 	if (!capable(CAP_SYS_ADMIN))
@@ -229,6 +247,8 @@ static long probe_ioctl(struct file *file, unsigned int command, unsigned long u
 		return ioctl_saturate((void __user *)user);
 	case IRQSTORM_WATCH:
 		return ioctl_watch((void __user *)user);
+	case IRQSTORM_COUNT:
+		return ioctl_count((void __user *)user);
 	default:
 		return -ENOTTY;
 	}

@@ -110,6 +110,7 @@ static inline bool probe_submits(const struct probe_run *run, int cpu)
 /* run.c */
 extern struct bio_set probe_children;
 int probe_run(struct irqstorm_run *arg);
+int probe_count(struct irqstorm_count *arg);
 void probe_run_put(struct probe_run *run);
 void probe_run_forget(void);
 int probe_latencies(struct irqstorm_latencies *latencies);

@@ -25,6 +25,10 @@
  */
 static struct probe_run *kept;
 
+/* What counts beside others' bios, and since when; no run meanwhile. */
+static struct probe_run *counting;
+static u64 counting_since;
+
 /* Children of chains come from here, and from nowhere else. */
 struct bio_set probe_children;
 
@@ -159,23 +163,34 @@ static int make_submitters(struct probe_run *run)
 	return 0;
 }
 
+/* One that has its counts, and no bios yet. */
+static struct probe_run *make_counts(void)
+{
+	struct probe_run *run = kvcalloc(1, sizeof(*run), GFP_KERNEL);
+
+	if (!run)
+		return NULL;
+	kref_init(&run->kref);
+	init_waitqueue_head(&run->wait);
+	INIT_WORK(&run->free_work, free_work_fn);
+	run->cpus = alloc_percpu(struct probe_cpu);
+	if (run->cpus)
+		return run;
+	kvfree(run);
+	return NULL;
+}
+
 static struct probe_run *make_run(struct irqstorm_run *arg)
 {
-	struct probe_run *run;
-	int err;
+	struct probe_run *run = make_counts();
+	int err = -ENOMEM;
 
-	run = kvcalloc(1, sizeof(*run), GFP_KERNEL);
 	if (!run)
 		return ERR_PTR(-ENOMEM);
 	run->arg = *arg;
 	memset(&run->arg.summary, 0, sizeof(run->arg.summary));
-	kref_init(&run->kref);
-	init_waitqueue_head(&run->wait);
-	INIT_WORK(&run->free_work, free_work_fn);
-	err = -ENOMEM;
-	run->cpus = alloc_percpu(struct probe_cpu);
 	run->last_ended = kvcalloc(nr_cpu_ids, sizeof(*run->last_ended), GFP_KERNEL);
-	if (run->cpus && run->last_ended)
+	if (run->last_ended)
 		err = open_disk(run);
 	if (!err)
 		err = make_submitters(run);
@@ -249,6 +264,8 @@ int probe_run(struct irqstorm_run *arg)
 	u64 start;
 	int err;
 
+	if (counting)
+		return -EBUSY;
 	err = check(arg);
 	if (err)
 		return err;
@@ -277,6 +294,47 @@ int probe_run(struct irqstorm_run *arg)
 	return err;
 }
 
+static int start_counting(void)
+{
+	struct probe_run *run;
+	int err;
+
+	if (counting)
+		return -EBUSY;
+	run = make_counts();
+	if (!run)
+		return -ENOMEM;
+	err = probe_trace_start(run);
+	if (err) {
+		free_run(run);
+		return err;
+	}
+	counting_since = ktime_get_ns();
+	counting = run;
+	return 0;
+}
+
+static void stop_counting(struct irqstorm_summary *sum)
+{
+	sum->elapsed_ns = ktime_get_ns() - counting_since;
+	probe_trace_stop();
+	sum_up(counting, sum);
+	free_run(counting);
+	counting = NULL;
+}
+
+/* Counts what others do from now on, or stops and tells what it counted. */
+int probe_count(struct irqstorm_count *arg)
+{
+	memset(&arg->summary, 0, sizeof(arg->summary));
+	if (arg->on)
+		return start_counting();
+	if (!counting)
+		return -ENODATA;
+	stop_counting(&arg->summary);
+	return 0;
+}
+
 /* Those of the last run. */
 int probe_latencies(struct irqstorm_latencies *latencies)
 {
@@ -286,9 +344,13 @@ int probe_latencies(struct irqstorm_latencies *latencies)
 	return 0;
 }
 
-/* Lets go of the last run, which holds the module. */
+/* Lets go of the last run, which holds the module, and of what still counts. */
 void probe_run_forget(void)
 {
+	struct irqstorm_summary unused = {};
+
+	if (counting)
+		stop_counting(&unused);
 	if (kept)
 		probe_run_put(kept);
 	kept = NULL;

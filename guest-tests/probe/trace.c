@@ -24,7 +24,7 @@ static struct probe_run *traced;
 /* The function of the deferral's work: learned from the first deferred bio. */
 static work_func_t deferral;
 
-/* The task that last ended deferred bios on each CPU. */
+/* The task that last ran the deferral's work on each CPU. */
 static DEFINE_PER_CPU(struct task_struct *, deferral_task);
 
 enum probe_context probe_context(void)
@@ -61,11 +61,38 @@ static void saw_interrupt_of(struct probe_slot *slot)
 	cpu->count.interrupts++;
 }
 
+#ifdef IRQSTORM_HAVE_FLAG
+/* Of a bio that was split, the last part alone is what may be deferred. */
+static bool is_tagged(struct bio *bio)
+{
+	return bio_flagged(bio, BIO_COMPLETE_IN_TASK) &&
+	       (!bio_flagged(bio, BIO_CHAIN) || atomic_read(&bio->__bi_remaining) == 1);
+}
+#else
+static bool is_tagged(struct bio *bio)
+{
+	return false;
+}
+#endif
+
+static void count_tagged(struct bio *bio)
+{
+	struct irqstorm_summary __percpu *count = &traced->cpus->count;
+
+	if (!is_tagged(bio))
+		return;
+	if (in_hardirq())
+		this_cpu_inc(count->tagged_hardirq);
+	else
+		this_cpu_inc(count->tagged_elsewhere);
+}
+
 /* bio_endio() is called for this bio, here and now. */
 static void saw_endio(struct bio *bio)
 {
 	struct probe_slot *slot;
 
+	count_tagged(bio);
 	if (bio->bi_pool == &probe_children)
 		saw_child(bio);
 	if (bio->bi_end_io != probe_end_io)
@@ -121,6 +148,7 @@ static void on_execute_start(void *data, struct work_struct *work)
 {
 	if (work->func != READ_ONCE(deferral))
 		return;
+	this_cpu_write(deferral_task, current);
 	this_cpu_inc(traced->cpus->count.worker_runs);
 	this_cpu_write(traced->cpus->run_bios, 0);
 }
@@ -205,10 +233,7 @@ bool probe_in_deferral(bool deferred)
 
 	if (deferred && func && !READ_ONCE(deferral))
 		WRITE_ONCE(deferral, func);
-	if (!func || func != READ_ONCE(deferral))
-		return false;
-	this_cpu_write(deferral_task, current);
-	return true;
+	return func && func == READ_ONCE(deferral);
 }
 
 /* The function of the deferral's work; NULL as long as none has been seen. */

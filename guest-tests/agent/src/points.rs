@@ -113,6 +113,18 @@ pub mod measures {
     pub const FROM_INTERRUPT: &str = "interrupt to end_io";
     /// From bio_endio(), which block_rq_complete announces, to bi_end_io().
     pub const FROM_COMPLETION: &str = "completion to end_io";
+    /// Tagged bios that an uncached write became.
+    pub const BIOS_PER_IO: &str = "tagged bios per I/O";
+    /// Context switches of all CPUs.
+    pub const SWITCHES_PER_IO: &str = "switches per I/O";
+    /// Of these, to the worker.
+    pub const WORKER_SWITCHES_PER_IO: &str = "switches to the worker per I/O";
+    /// How fast uncached writes are on the disk.
+    pub const WRITTEN: &str = "written uncached";
+    /// How much faster than ordinary ones.
+    pub const WRITTEN_OVER_CACHED: &str = "written, uncached over cached";
+    /// How much faster uncached reads are than ordinary ones.
+    pub const READ_OVER_CACHED: &str = "read, uncached over cached";
     /// The length of the kernel's jiffy.
     pub const JIFFY: &str = "a jiffy";
 
@@ -122,6 +134,12 @@ pub mod measures {
     pub const PER_INTERRUPT: &str = "completions per interrupt";
     /// A setting: the work of bi_end_io.
     pub const END_IO: &str = "end_io";
+    /// A setting: 1 for the disk itself, 0 for a file of XFS.
+    pub const RAW: &str = "raw";
+    /// A setting: what one write writes.
+    pub const BLOCK: &str = "block";
+    /// A setting: threads that write at once.
+    pub const WRITERS: &str = "writers";
 }
 
 #[cfg(test)]

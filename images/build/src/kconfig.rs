@@ -64,14 +64,25 @@ pub(crate) fn compiler() -> Result<String, Error> {
     output_of(Command::new("gcc").arg("--version"))
 }
 
-/// The fragments of a kernel, read into one text.
+/// The fragments of a kernel, read into one text. One that sets no option, and
+/// is there for its patch alone, is none: its kernels share the objects of those
+/// without it.
 fn read_fragments(fragments: &[PathBuf]) -> Result<String, Error> {
     let mut text = String::new();
     for fragment in fragments {
-        text += &fs::read_to_string(fragment).map_err(io_error("read", fragment))?;
-        text.push('\n');
+        let read = fs::read_to_string(fragment).map_err(io_error("read", fragment))?;
+        if read.lines().any(|line| option(line).is_some()) {
+            text += &read;
+            text.push('\n');
+        }
     }
     Ok(text)
+}
+
+/// The option that a line of a fragment sets, and to what.
+fn option(line: &str) -> Option<(&str, &str)> {
+    let line = line.trim();
+    line.split_once('=').filter(|_| !line.starts_with('#'))
 }
 
 /// The options that a fragment asks for and a finished configuration does not
@@ -79,12 +90,7 @@ fn read_fragments(fragments: &[PathBuf]) -> Result<String, Error> {
 fn lost_options(fragment: &str, config: &Path) -> Result<Vec<String>, Error> {
     let config = fs::read_to_string(config).map_err(io_error("read", config))?;
     let mut wanted = std::collections::BTreeMap::new();
-    for line in fragment.lines() {
-        let line = line.trim();
-        if let Some((option, value)) = line.split_once('=').filter(|_| !line.starts_with('#')) {
-            wanted.insert(option, value);
-        }
-    }
+    wanted.extend(fragment.lines().filter_map(option));
     let is_lost = |(option, value): (&str, &str)| {
         let has = |wanted: &str| config.lines().any(|line| line == wanted);
         let present = match value {
@@ -101,6 +107,20 @@ fn lost_options(fragment: &str, config: &Path) -> Result<Vec<String>, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_fragment_that_sets_nothing_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            fs::write(&path, text).unwrap();
+            path
+        };
+        let base = write("base.config", "# what for\nCONFIG_A=y\n");
+        let nothing = write("patched.config", "# a patch, CONFIG_B=y is not meant\n\n");
+        let alone = read_fragments(std::slice::from_ref(&base)).unwrap();
+        assert_eq!(read_fragments(&[base, nothing]).unwrap(), alone);
+    }
 
     #[test]
     fn an_option_that_did_not_arrive_is_named() {

@@ -119,7 +119,10 @@ fn every_kernel_takes_every_configuration() {
     let images = images();
     let configs = images.configs().unwrap();
     let names: Vec<&str> = configs.iter().map(|config| config.name.as_str()).collect();
-    assert_eq!(names, ["debug", "no-preempt-count", "programs", "rt"]);
+    assert_eq!(
+        names,
+        ["debug", "dontcache", "no-preempt-count", "programs", "rt"]
+    );
     for kernel in images.list().unwrap() {
         for config in &configs {
             assert!(!config.description.is_empty(), "{}", config.name);

@@ -2,9 +2,9 @@
 //! Writes that leave nothing in the page cache, and what is in it.
 
 use std::fs::File;
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, IoSliceMut};
 
-use rustix::io::{Errno, ReadWriteFlags, pwritev2};
+use rustix::io::{Errno, ReadWriteFlags, preadv2, pwritev2};
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 
 /// RWF_DONTCACHE of include/uapi/linux/fs.h.
@@ -37,6 +37,23 @@ pub(crate) fn write(file: &File, mut bytes: &[u8], mut offset: u64) -> io::Resul
         offset += u64::try_from(count).map_err(io::Error::other)?;
     }
     Ok(Uncached::Written)
+}
+
+/// Fills all of the buffer from an offset, with RWF_DONTCACHE, by a file whose
+/// kind takes uncached writes: then it takes these as well.
+pub(crate) fn read(file: &File, mut buffer: &mut [u8], mut offset: u64) -> io::Result<()> {
+    let flags = ReadWriteFlags::from_bits_retain(DONTCACHE);
+    while !buffer.is_empty() {
+        let count = match preadv2(file, &mut [IoSliceMut::new(buffer)], offset, flags) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(count) => count,
+            Err(Errno::INTR) => continue,
+            Err(e) => return Err(e.into()),
+        };
+        buffer = buffer.get_mut(count..).unwrap_or_default();
+        offset += u64::try_from(count).map_err(io::Error::other)?;
+    }
+    Ok(())
 }
 
 /// Pages that the cache has of a file, from its begin. Not by cachestat(2),

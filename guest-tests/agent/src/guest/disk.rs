@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use irqstorm_agent::interrupts::Interrupts;
 use irqstorm_agent::protocol::Disk;
 use rustix::fs::OFlags;
+use rustix::ioctl::{self, Opcode, Setter, opcode};
 
 use super::queue;
 
@@ -18,6 +19,11 @@ const NAMES: [&str; 2] = ["vda", "nvme0n1"];
 /// What O_DIRECT wants of offsets, lengths and memory: the largest logical
 /// block that the device has.
 pub(crate) const BLOCK: usize = 4096;
+
+/// Sets the block size of a disk's page cache (include/uapi/linux/fs.h).
+const BLKBSZSET: Opcode = opcode::write::<usize>(0x12, 113);
+
+const PAGE_SIZE: i32 = 4096;
 
 fn sys(name: &str) -> PathBuf {
     PathBuf::from("/sys/block").join(name)
@@ -79,6 +85,14 @@ pub(crate) fn open_direct(disk: &Disk) -> io::Result<File> {
         .write(true)
         .custom_flags(direct)
         .open(format!("/dev/{}", disk.name))
+}
+
+/// Has the page cache of a disk work in whole pages: whoever mounted it before
+/// may have left smaller blocks behind.
+pub(crate) fn cache_in_pages(file: &File) -> io::Result<()> {
+    // SAFETY: the kernel reads an int for this opcode, whatever its size says.
+    unsafe { ioctl::ioctl(file, Setter::<BLKBSZSET, i32>::new(PAGE_SIZE)) }?;
+    Ok(())
 }
 
 /// Memory for direct I/O.

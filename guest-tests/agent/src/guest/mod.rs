@@ -4,6 +4,7 @@
 pub(crate) mod binding;
 pub(crate) mod boot;
 pub(crate) mod cached;
+pub(crate) mod count;
 pub(crate) mod cpu;
 pub(crate) mod deferral;
 pub(crate) mod device;

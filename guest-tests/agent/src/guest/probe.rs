@@ -12,7 +12,7 @@ use rustix::ioctl::{self, Opcode, Setter, Updater, opcode};
 
 const DEVICE: &str = "/dev/irqstorm_probe";
 
-const ABI: u32 = 3;
+const ABI: u32 = 4;
 
 const RUN: Opcode = opcode::read_write::<Run>(b'q', 1);
 const INFO: Opcode = opcode::read::<Info>(b'q', 2);
@@ -122,6 +122,8 @@ pub(crate) struct Summary {
     pub(crate) bursts: u64,
     pub(crate) completing_ns: u64,
     pub(crate) draining_ns: u64,
+    pub(crate) tagged_hardirq: u64,
+    pub(crate) tagged_elsewhere: u64,
 }
 
 /// `struct irqstorm_latencies`.

@@ -33,6 +33,8 @@ pub(super) fn setting(figures: &[Figure]) -> String {
         match figure.name.as_str() {
             measures::RATE => format!("{}/s", thousands(value)),
             measures::PER_INTERRUPT => format!("{value} an interrupt"),
+            measures::RAW => target(value).to_owned(),
+            measures::WRITERS => writers(value),
             name => format!("{name} {value} {}", figure.unit)
                 .trim_end()
                 .to_owned(),
@@ -48,11 +50,28 @@ pub(super) fn setting_cells(figures: &[Figure]) -> Vec<String> {
         match figure.name.as_str() {
             measures::RATE => format!("{value}/s"),
             measures::PER_INTERRUPT => format!("{value}/irq"),
-            measures::END_IO => format!("{value}{}", figure.unit),
+            measures::END_IO | measures::BLOCK => format!("{value}{}", figure.unit),
+            measures::RAW => target(figure.value).to_owned(),
+            measures::WRITERS => format!("{value} at once"),
             name => format!("{name}={value}{}", figure.unit),
         }
     });
     cells.collect()
+}
+
+/// What is written to.
+fn target(raw: f64) -> &'static str {
+    match raw {
+        0.0 => "XFS",
+        _ => "disk",
+    }
+}
+
+fn writers(count: f64) -> String {
+    match count {
+        1.0 => "1 writer".to_owned(),
+        _ => format!("{count} writers"),
+    }
 }
 
 /// `1k` for 1000.

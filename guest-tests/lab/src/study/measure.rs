@@ -84,7 +84,7 @@ fn order(a: &str, b: &str) -> Ordering {
 
 fn kind(unit: &str) -> Kind {
     match unit {
-        "ns" | "us" | "ms" | "s" | "/s" => Kind::Time,
+        "ns" | "us" | "ms" | "s" | "/s" | "MB/s" => Kind::Time,
         _ => Kind::Count,
     }
 }
