@@ -312,6 +312,25 @@ pub mod figures {
     pub const UNCLAIMED: &str = "delivered interrupts unclaimed";
 }
 
+/// The parameter and the figures of `endurance`, during which `irqstorm faults`
+/// lets things happen.
+pub mod endurance {
+    /// The parameter: how long it goes on, in milliseconds.
+    pub const MS: &str = "ms";
+    /// Rounds of writing and reading back.
+    pub const ROUNDS: &str = "rounds";
+    /// Bios that ended.
+    pub const BIOS: &str = "bios ended";
+    /// Bios that never did.
+    pub const LOST: &str = "bios lost";
+    /// Ends of bios that had ended before.
+    pub const TWICE: &str = "bios ended twice";
+    /// Sectors that read back otherwise than written.
+    pub const OTHER: &str = "sectors read differently";
+    /// Bios that ended with an error.
+    pub const ERRORS: &str = "bios failed";
+}
+
 /// A task in uninterruptible sleep.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BlockedTask {

@@ -79,7 +79,7 @@ impl Transport {
     /// A machine's; `None` if QEMU serves the disk itself.
     pub(crate) fn of(disk: &MachineDisk) -> Option<Transport> {
         match disk {
-            MachineDisk::VhostUser => Some(Transport::VhostUser),
+            MachineDisk::VhostUser { .. } => Some(Transport::VhostUser),
             MachineDisk::VfioUser { .. } => Some(Transport::VfioUser),
             MachineDisk::Emulated(_) => None,
         }
@@ -224,6 +224,11 @@ impl Device {
             limit: Some(SHOWN_HELD),
             ..List::default()
         }))
+    }
+
+    /// Its process.
+    pub(crate) fn pid(&mut self) -> u32 {
+        self.process.child().id()
     }
 
     /// How it ended, if it has: it should not.

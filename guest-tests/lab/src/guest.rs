@@ -146,6 +146,14 @@ impl Guest {
         }
     }
 
+    /// Pauses the guest for a while.
+    pub(crate) fn pause(&mut self, time: Duration) -> Result<(), Failure> {
+        let mut monitor = Qmp::connect(&self.channels.monitor)?;
+        monitor.pause()?;
+        thread::sleep(time);
+        monitor.resume()
+    }
+
     /// Powers the guest off; ends QEMU if it does not.
     pub(crate) fn power_off(mut self) {
         if self.tell(&ToAgent::PowerOff).is_ok() {

@@ -20,6 +20,7 @@ mod console;
 mod control;
 mod device;
 mod failure;
+mod faults;
 mod figures;
 mod guest;
 mod interrupt;
@@ -55,6 +56,7 @@ fn main() -> ExitCode {
         Command::Compare(arguments) => commands::compare::run(&arguments),
         Command::Report(arguments) => output::until_unread(commands::report::run(&arguments)),
         Command::Campaign(arguments) => commands::campaign::run(&arguments),
+        Command::Faults(arguments) => commands::faults::run(&arguments),
         Command::Exec(arguments) => commands::exec::run(&arguments).or_else(|failure| {
             if !interrupt::requested() {
                 report(&failure);

@@ -144,12 +144,7 @@ impl Bench {
             let why = self.hello.no_probe.as_deref().unwrap_or("unknown");
             return skip(format!("it needs the probe, which is not there: {why}"));
         }
-        let has_flag = self
-            .hello
-            .probe
-            .as_ref()
-            .is_some_and(|probe| probe.has_flag);
-        if needs.flag && !has_flag {
+        if needs.flag && !self.has_flag() {
             return skip("this kernel has no BIO_COMPLETE_IN_TASK");
         }
         if needs.control && self.device.is_none() {
@@ -263,15 +258,23 @@ impl Bench {
         Ok(disk)
     }
 
+    /// Every n-th bio is tagged where the kernel has the flag.
+    pub(crate) fn tag_every(&self, nth: u32) -> u32 {
+        match self.has_flag() {
+            true => nth,
+            false => 0,
+        }
+    }
+
+    fn has_flag(&self) -> bool {
+        let probe = self.hello.probe.as_ref();
+        probe.is_some_and(|probe| probe.has_flag)
+    }
+
     /// Lets the probe see a deferral once: it learns the worker's function from
     /// the first, and counts completely from then on.
     fn learn_deferral(&mut self, disk: &Disk) -> Result<(), Stop> {
-        if self
-            .hello
-            .probe
-            .as_ref()
-            .is_some_and(|probe| probe.has_flag)
-        {
+        if self.has_flag() {
             let mut run = Run::new(disk, 64);
             run.tag_every = 1;
             self.run(&mut run)?;
@@ -336,9 +339,14 @@ impl Bench {
 
     /// Reports what the deferral's worker did.
     pub(crate) fn report_worker(&mut self, summary: &Summary) {
+        self.report_worker_runs(summary);
+        self.figure(figures::WORKER_BIOS, summary.worker_bios);
+    }
+
+    /// Reports how often the deferral's worker ran, whosever bios it ended.
+    pub(crate) fn report_worker_runs(&mut self, summary: &Summary) {
         self.figure(figures::QUEUE_WORK, summary.queue_work_calls);
         self.figure(figures::WORKER_RUNS, summary.worker_runs);
-        self.figure(figures::WORKER_BIOS, summary.worker_bios);
         self.figure(figures::SWITCHES, summary.switches);
         self.figure(figures::SWITCHES_TO_WORKER, summary.switches_to_worker);
     }

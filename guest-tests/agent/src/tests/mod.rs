@@ -12,6 +12,8 @@ mod completion_polled;
 mod config_vector;
 mod contexts;
 mod controller_reset;
+mod dontcache;
+mod endurance;
 mod exact_status;
 mod exactly_once;
 mod ext4_page_drop;
@@ -86,6 +88,8 @@ const IMPLEMENTATIONS: &[(&str, Test)] = &[
     ("hotplug-drain", hotplug_drain::run),
     ("switch-count", switch_count::run),
     ("storm-sweep", storm_sweep::run),
+    ("dontcache", dontcache::run),
+    ("endurance", endurance::run),
     ("spurious-storm", spurious_storm::run),
     ("interrupt-early", interrupt_early::run),
     ("interrupt-late", interrupt_late::run),

@@ -141,6 +141,7 @@ impl Runner {
             seed: place.seed,
             replay: None,
             trace_mib: None,
+            lasting: false,
             cpus: plan.cpus,
             memory: Memory(plan.memory_mib),
         };

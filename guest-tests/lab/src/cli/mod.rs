@@ -4,6 +4,7 @@
 mod ctl;
 mod device;
 mod exec;
+mod faults;
 mod mutants;
 mod repeat;
 mod run;
@@ -17,6 +18,7 @@ use clap::{Args, Parser, Subcommand};
 pub(crate) use ctl::{CtlArguments, CtlCommand, SocketArgument, StormAction};
 pub(crate) use device::{CheckArguments, DeviceArguments, DeviceCommand, DiffArguments};
 pub(crate) use exec::{Complaints, DiskArguments, ExecArguments};
+pub(crate) use faults::FaultsArguments;
 pub(crate) use mutants::MutantsArguments;
 pub(crate) use repeat::{RepeatArguments, ShrinkArguments};
 pub(crate) use run::{
@@ -77,6 +79,8 @@ pub(crate) enum Command {
     Report(ReportArguments),
     /// Run a matrix of kernels, scenarios and seeds, in parts if need be
     Campaign(CampaignArguments),
+    /// Let a fault happen again and again amid a guest's I/O, and count
+    Faults(Box<FaultsArguments>),
     /// Run a program of this machine in the guest, on the device
     Exec(Box<ExecArguments>),
     /// List the kernels, tests and scenarios there are

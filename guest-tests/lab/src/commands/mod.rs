@@ -6,6 +6,7 @@ pub(crate) mod compare;
 pub(crate) mod ctl;
 pub(crate) mod device;
 pub(crate) mod exec;
+pub(crate) mod faults;
 pub(crate) mod kernel;
 pub(crate) mod list;
 pub(crate) mod mutants;

@@ -68,6 +68,7 @@ impl Runner {
             seed: 0,
             replay: None,
             trace_mib: None,
+            lasting: false,
             cpus: machine.cpus,
             memory: machine.memory,
         };

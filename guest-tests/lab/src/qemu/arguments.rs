@@ -172,7 +172,7 @@ mod tests {
             shape: Shape::RUN,
             memory: Memory(512),
             accel,
-            disk: MachineDisk::VhostUser,
+            disk: MachineDisk::VhostUser { reconnect: None },
             sockets: Sockets {
                 disk: "/r/disk,1.sock".into(),
                 control: "/r/control.sock".into(),

@@ -15,7 +15,10 @@ const ANSWER_LIMIT: u32 = 600_000;
 #[derive(Clone, Debug)]
 pub(crate) enum MachineDisk {
     /// virtio-blk, served by the device over vhost-user.
-    VhostUser,
+    VhostUser {
+        /// How QEMU is told to connect again when the device goes, if it is.
+        reconnect: Option<&'static str>,
+    },
     /// An NVMe controller, served by the device over vfio-user.
     VfioUser {
         /// The queues that it offers to whoever boots.
@@ -55,8 +58,13 @@ impl MachineDisk {
 
     pub(super) fn arguments(&self, line: &mut Line, sockets: &Sockets, queues: u16) {
         match self {
-            MachineDisk::VhostUser => {
-                line.option("-chardev", socket("disk", &sockets.disk, false));
+            MachineDisk::VhostUser { reconnect } => {
+                let mut chardev = socket("disk", &sockets.disk, false);
+                if let Some(word) = reconnect {
+                    chardev.push(",");
+                    chardev.push(word);
+                }
+                line.option("-chardev", chardev);
                 // Vectors are left to QEMU: queues + 1, so that each queue has
                 // its own.
                 line.option(
@@ -139,6 +147,16 @@ mod tests {
     }
 
     #[test]
+    fn a_disk_that_outlives_its_device_is_connected_to_again() {
+        let reconnect = Some("reconnect=1");
+        let words = line(&MachineDisk::VhostUser { reconnect });
+        assert!(
+            words[1].ends_with("disk,,\"1.sock,reconnect=1"),
+            "{words:?}"
+        );
+    }
+
+    #[test]
     fn a_vfio_user_disk_is_found_at_its_socket() {
         let words = line(&MachineDisk::VfioUser { offered: 3 });
         let device = description(&words);
@@ -154,7 +172,8 @@ mod tests {
         assert_eq!(nvme.words(1, 2).as_deref(), Some("pci=nomsi"));
         let two = nvme.words(2, 4);
         assert_eq!(two.as_deref(), Some("nvme.poll_queues=1"));
-        assert_eq!(MachineDisk::VhostUser.words(1, 2), None);
+        let virtio = MachineDisk::VhostUser { reconnect: None };
+        assert_eq!(virtio.words(1, 2), None);
     }
 
     #[test]

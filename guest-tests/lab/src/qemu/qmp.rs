@@ -44,6 +44,16 @@ impl Qmp {
             .map(|_| ())
     }
 
+    /// Stops the guest's CPUs and devices, as they are.
+    pub(crate) fn pause(&mut self) -> Result<(), Failure> {
+        self.execute("stop", json!({})).map(|_| ())
+    }
+
+    /// Has them go on.
+    pub(crate) fn resume(&mut self) -> Result<(), Failure> {
+        self.execute("cont", json!({})).map(|_| ())
+    }
+
     fn execute(&mut self, command: &str, arguments: Value) -> Result<Value, Failure> {
         let mut line = json!({"execute": command, "arguments": arguments}).to_string();
         line.push('\n');

@@ -19,6 +19,9 @@ const OLDEST: Version = Version::new(7, 2);
 /// whatever has changed in it; 7.2 compares the capacity first.
 const RAISES_WHEN_TOLD: Version = Version::new(10, 0);
 
+/// The first that is told in milliseconds how soon to connect again.
+const RECONNECTS_IN_MS: Version = Version::new(9, 2);
+
 /// A release of QEMU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Version {
@@ -36,6 +39,15 @@ impl Version {
     /// capacity.
     pub(crate) fn wants_other_capacity(self) -> bool {
         self < RAISES_WHEN_TOLD
+    }
+
+    /// What to say behind a socket's chardev for it to be connected to again
+    /// within a second.
+    pub(crate) fn reconnect(self) -> &'static str {
+        match self < RECONNECTS_IN_MS {
+            true => "reconnect=1",
+            false => "reconnect-ms=1000",
+        }
     }
 }
 

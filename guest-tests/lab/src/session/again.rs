@@ -147,6 +147,7 @@ mod tests {
             seed: u64::MAX,
             replay: None,
             trace_mib: None,
+            lasting: false,
             cpus: 3,
             memory: Memory(1536),
         }

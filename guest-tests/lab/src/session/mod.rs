@@ -22,12 +22,14 @@ use std::time::Instant;
 use chrono::{SecondsFormat, Utc};
 
 pub(crate) use lab::{Lab, Subject, Wanted};
+use scratch::scratch;
 pub(crate) use scratch::{Scratch, machine_disk};
 pub(crate) use trial::{Trial, random_seed};
 pub(crate) use watcher::Watcher;
 
-use crate::device::{Device, DeviceOptions, Disk, Transport};
-use crate::failure::Failure;
+use crate::cli::DiskKind;
+use crate::device::{Device, DeviceOptions, Disk, Store, Transport};
+use crate::failure::{Failure, io_failure};
 use crate::guest::Outputs;
 use crate::patched;
 use crate::progress::Stages;
@@ -41,6 +43,9 @@ use crate::trace::Tracer;
 
 /// The device's events, in the results.
 const EVENTS: &str = "events.ndjson";
+
+/// What the device says, in the results.
+const DEVICE_LOG: &str = "device.log";
 
 /// When a run began: before its builds, if it had any.
 #[derive(Clone, Debug)]
@@ -64,8 +69,10 @@ pub(crate) struct Session {
     // Dropped in this order: the processes before the folder of their sockets
     // and what QEMU's own disk keeps its data in.
     bench: Bench,
-    _scratch: Option<Scratch>,
+    _scratch: [Option<Scratch>; 2],
     run_dir: RunDir,
+    /// What the device was started with, if there is one.
+    options: Option<DeviceOptions>,
     trial: Trial,
     record: Record,
     folder: Folder,
@@ -108,10 +115,14 @@ impl Session {
             patched::keep(patched, &folder)?;
         }
         let run_dir = RunDir::create()?;
-        let (disk, scratch) =
-            machine_disk(lab.disk, &Disk::default(), trial.most_queues(), &folder)?;
+        let (data, kept) = data_of(trial, &folder)?;
+        let (mut disk, scratch) = machine_disk(lab.disk, &data, trial.most_queues(), &folder)?;
+        if trial.lasting && lab.disk == DiskKind::Virtio {
+            let reconnect = Some(lab.qemu_version.reconnect());
+            disk = MachineDisk::VhostUser { reconnect };
+        }
         let machine = machine_of(lab, subject, trial, disk, &run_dir);
-        let options = device_options(lab, subject, trial, &machine, &folder);
+        let options = device_options(lab, subject, trial, &machine, data, &folder);
         let script = script::commands(
             lab,
             subject,
@@ -123,7 +134,8 @@ impl Session {
         );
         folder.write("commands.txt", script.as_bytes())?;
         let device = options
-            .map(|options| Device::start(&options, &folder.join("device.log")))
+            .as_ref()
+            .map(|options| Device::start(options, &folder.join(DEVICE_LOG)))
             .transpose()?;
         let outputs = Outputs::create(&folder)?;
         let mut bench = Bench::new(
@@ -143,8 +155,9 @@ impl Session {
         let record = first_record(lab, subject, trial, begun, &mut bench)?;
         Ok(Session {
             bench,
-            _scratch: scratch,
+            _scratch: [kept, scratch],
             run_dir,
+            options,
             trial: trial.clone(),
             record,
             folder,
@@ -192,6 +205,22 @@ impl Session {
             });
         }
         self.folder.write_reports(&self.record)
+    }
+
+    /// Device and guest.
+    pub(crate) fn bench(&mut self) -> &mut Bench {
+        &mut self.bench
+    }
+
+    /// Kills the device, which has no say in it, and starts another in its
+    /// place, under the same scenario.
+    pub(crate) fn replace_device(&mut self) -> Result<(), Failure> {
+        let Some(options) = &self.options else {
+            return Ok(());
+        };
+        drop(self.bench.device.take());
+        self.bench.device = Some(Device::start(options, &self.folder.join(DEVICE_LOG))?);
+        self.bench.set_scenario()
     }
 
     /// What is known so far.
@@ -258,12 +287,26 @@ fn machine_of(
     }
 }
 
+/// Where the disk's data is, and what has to be kept as long as it is there.
+fn data_of(trial: &Trial, folder: &Folder) -> Result<(Disk, Option<Scratch>), Failure> {
+    let disk = Disk::default();
+    match disk.store {
+        Store::Memory(mib) if trial.lasting => {
+            let (path, kept) = scratch(folder, mib)?;
+            let store = Store::File(path.canonicalize().map_err(io_failure("find", &path))?);
+            Ok((Disk { store, ..disk }, Some(kept)))
+        }
+        _ => Ok((disk, None)),
+    }
+}
+
 /// What the device is started with, if there is one.
 fn device_options(
     lab: &Lab,
     subject: &Subject,
     trial: &Trial,
     machine: &Machine,
+    disk: Disk,
     folder: &Folder,
 ) -> Option<DeviceOptions> {
     Some(DeviceOptions {
@@ -271,7 +314,7 @@ fn device_options(
         transport: Transport::of(&machine.disk)?,
         disk_socket: machine.sockets.disk.clone(),
         control_socket: machine.sockets.control.clone(),
-        disk: Disk::default(),
+        disk,
         queues: trial.most_queues(),
         seed: trial.seed,
         events: folder.join(EVENTS),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! The disk of a machine: where QEMU serves it itself, with a file for what the
-//! device would keep in memory.
+//! The disk of a machine, and the file for what else the device would keep in
+//! memory: where QEMU serves the disk itself, or the device may be killed.
 
 use std::fs::{self, File};
 use std::path::PathBuf;
@@ -22,6 +22,15 @@ impl Drop for Scratch {
     }
 }
 
+/// A sparse file in a results folder, of so many MiB.
+pub(crate) fn scratch(folder: &Folder, mib: u32) -> Result<(PathBuf, Scratch), Failure> {
+    let path = folder.join("disk.img");
+    File::create(&path)
+        .and_then(|file| file.set_len(u64::from(mib) << 20))
+        .map_err(io_failure("create", &path))?;
+    Ok((path.clone(), Scratch(path)))
+}
+
 /// The disk as a machine has it, with at most so many queues, and what has to be
 /// kept as long as that runs.
 pub(crate) fn machine_disk(
@@ -31,19 +40,15 @@ pub(crate) fn machine_disk(
     folder: &Folder,
 ) -> Result<(MachineDisk, Option<Scratch>), Failure> {
     match kind {
-        DiskKind::Virtio => return Ok((MachineDisk::VhostUser, None)),
+        DiskKind::Virtio => return Ok((MachineDisk::VhostUser { reconnect: None }, None)),
         DiskKind::Nvme => return Ok((MachineDisk::VfioUser { offered: queues }, None)),
         DiskKind::QemuNvme => {}
     }
     let (path, scratch) = match &disk.store {
         Store::File(path) => (path.clone(), None),
         Store::Memory(mib) => {
-            let path = folder.join("disk.img");
-            // Sparse: only what is written takes room.
-            File::create(&path)
-                .and_then(|file| file.set_len(u64::from(*mib) << 20))
-                .map_err(io_failure("create", &path))?;
-            (path.clone(), Some(Scratch(path)))
+            let (path, scratch) = scratch(folder, *mib)?;
+            (path, Some(scratch))
         }
     };
     let image = Image {

@@ -25,6 +25,9 @@ pub(crate) struct Trial {
     pub(crate) replay: Option<PathBuf>,
     /// The guest's memory for a trace of each test, in MiB, if there is to be one.
     pub(crate) trace_mib: Option<u32>,
+    /// Whether the disk outlives its device: in a file, to which QEMU connects
+    /// again. Over vhost-user alone.
+    pub(crate) lasting: bool,
     /// CPUs, where a test asks for no others.
     pub(crate) cpus: u16,
     /// Memory.

@@ -72,6 +72,22 @@ pub(super) const BASICS: &[TestInfo] = &[
         ..ALWAYS
     },
     TestInfo {
+        name: "dontcache",
+        claim: "what uncached writes cost, on the loads for which the list has fio's figures",
+        needs: FLAG,
+        limit_seconds: 900,
+        by_name: true,
+        ..ALWAYS
+    },
+    TestInfo {
+        name: "endurance",
+        claim: "what is written reads back the same, once, whatever happens meanwhile",
+        needs: PROBE,
+        limit_seconds: 600,
+        by_name: true,
+        ..ALWAYS
+    },
+    TestInfo {
         name: "spurious-storm",
         claim: "a storm below the kill line disables no interrupt and loses no bio",
         needs: CONTROL,

@@ -125,6 +125,7 @@ fn plan(arguments: &RunArguments, repository: &Repository) -> Result<(Wanted, Tr
         seed,
         replay: replay.transpose()?,
         trace_mib: arguments.trace,
+        lasting: false,
         cpus: arguments.machine.cpus,
         memory: arguments.machine.memory,
     };
