@@ -422,6 +422,10 @@ impl RequestQueue for VirtioQueue {
         self.wires.call.signal();
     }
 
+    fn signal_times(&self, count: u32) {
+        self.wires.call.signal_times(count);
+    }
+
     fn abandon(&mut self, token: Token) {
         drop(token);
     }
