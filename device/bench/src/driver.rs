@@ -11,6 +11,7 @@ use anyhow::{Context, anyhow, ensure};
 use hdrhistogram::Histogram;
 use irqstorm_testing::SharedMemory;
 use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::fs::OFlags;
 use rustix::io::Errno;
 use virtio_driver::{
     EventFd, QueueNotifier, VhostUser, VirtioBlkConfig, VirtioBlkFeatureFlags, VirtioBlkQueue,
@@ -24,12 +25,6 @@ pub(crate) const BLOCK: usize = 4096;
 
 /// Bytes of the disk that requests go to.
 pub(crate) const SPAN: u64 = 64 << 20;
-
-/// Entries of a ring: three for each of 128 requests fit.
-const RING: u16 = 512;
-
-/// Requests in flight at most, over all queues.
-const MOST: usize = 4 * 128;
 
 const FEATURES: u64 = VirtioFeatureFlags::VERSION_1.bits()
     | VirtioFeatureFlags::RING_EVENT_IDX.bits()
@@ -56,37 +51,54 @@ pub(crate) struct Measured {
     pub(crate) latency: Histogram<u64>,
 }
 
+/// What a client is to have room for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shape {
+    pub(crate) queues: usize,
+    /// Entries of each ring: three for each request.
+    pub(crate) ring: u16,
+    /// Requests in flight at most, over all queues.
+    pub(crate) most: usize,
+}
+
 pub(crate) struct Driver {
     // Before the transport, which has the memory of their rings.
-    queues: Vec<VirtioBlkQueue<'static, usize>>,
-    calls: Vec<Arc<EventFd>>,
+    pub(crate) queues: Vec<VirtioBlkQueue<'static, usize>>,
+    pub(crate) calls: Vec<Arc<EventFd>>,
     kicks: Vec<Box<dyn QueueNotifier>>,
     _transport: Box<VirtioBlkTransport>,
     memory: SharedMemory,
-    begun: Vec<Instant>,
+    /// When each request was made, by its tag.
+    pub(crate) begun: Vec<Instant>,
+    /// Tags of requests that have just come back.
+    pub(crate) done: Vec<usize>,
     next: u64,
-    stop: Stop,
+    pub(crate) stop: Stop,
 }
 
 impl Driver {
-    pub(crate) fn connect(path: &Path, queues: usize, stop: Stop) -> anyhow::Result<Driver> {
+    pub(crate) fn connect(path: &Path, shape: Shape, stop: Stop) -> anyhow::Result<Driver> {
         let path = path.to_str().context("name the socket in UTF-8")?;
         let transport = VhostUser::<VirtioBlkConfig, VirtioBlkReqBuf>::new(path, FEATURES)?;
         let mut transport: Box<VirtioBlkTransport> = Box::new(transport);
-        let memory = SharedMemory::new(BLOCK * MOST)?;
+        let memory = SharedMemory::new(BLOCK * shape.most)?;
         transport.map_mem_region(memory.address(), memory.len(), memory.fd(), 0)?;
-        let rings = VirtioBlkQueue::setup_queues(transport.as_mut(), queues, RING)?;
+        let Shape { queues, ring, most } = shape;
+        let rings = VirtioBlkQueue::setup_queues(transport.as_mut(), queues, ring)?;
+        let calls: Vec<_> = (0..queues)
+            .map(|q| transport.get_completion_fd(q))
+            .collect();
+        calls.iter().try_for_each(never_block)?;
         Ok(Driver {
             queues: rings,
-            calls: (0..queues)
-                .map(|q| transport.get_completion_fd(q))
-                .collect(),
+            calls,
             kicks: (0..queues)
                 .map(|q| transport.get_submission_notifier(q))
                 .collect(),
             _transport: transport,
             memory,
-            begun: vec![Instant::now(); MOST],
+            begun: vec![Instant::now(); most],
+            done: Vec::with_capacity(most),
             next: 0,
             stop,
         })
@@ -98,9 +110,9 @@ impl Driver {
         let mut latency = Histogram::new_with_bounds(1, 10_000_000_000, 3)?;
         let start = Instant::now();
         for queue in 0..load.queues {
-            self.queues[queue].set_used_notif_enabled(!load.polls);
+            self.queues[queue].set_used_notif_enabled(false);
             for slot in 0..load.depth {
-                self.submit(queue, queue * load.depth + slot, load.writes)?;
+                self.submit(queue, queue * load.depth + slot, load.writes, start)?;
             }
             self.kick(queue)?;
         }
@@ -110,8 +122,7 @@ impl Driver {
             self.stop.check()?;
             let mut idle = true;
             for queue in 0..load.queues {
-                let done: Vec<_> = self.queues[queue].completions().collect();
-                if done.is_empty() {
+                if !self.take_back(queue)? {
                     continue;
                 }
                 idle = false;
@@ -119,16 +130,16 @@ impl Driver {
                 if ended.is_none() && now - start >= time {
                     ended = Some(now - start);
                 }
-                for done in done {
-                    ensure!(done.ret == 0, "a request failed: {}", done.ret);
+                for index in 0..self.done.len() {
+                    let tag = self.done[index];
                     if ended.is_some() {
                         in_flight -= 1;
                         continue;
                     }
-                    let took = (now - self.begun[done.context]).as_nanos();
+                    let took = (now - self.begun[tag]).as_nanos();
                     latency.saturating_record(u64::try_from(took).unwrap_or(u64::MAX));
                     requests += 1;
-                    self.submit(queue, done.context, load.writes)?;
+                    self.submit(queue, tag, load.writes, now)?;
                 }
                 self.kick(queue)?;
             }
@@ -143,13 +154,29 @@ impl Driver {
         })
     }
 
-    /// Places go up by a prime number of blocks: neither the same nor in a
-    /// row.
-    fn submit(&mut self, queue: usize, tag: usize, write: bool) -> anyhow::Result<()> {
+    /// Takes what has come back on a queue into `done`; whether anything has.
+    pub(crate) fn take_back(&mut self, queue: usize) -> anyhow::Result<bool> {
+        self.done.clear();
+        for done in self.queues[queue].completions() {
+            ensure!(done.ret == 0, "a request failed: {}", done.ret);
+            self.done.push(done.context);
+        }
+        Ok(!self.done.is_empty())
+    }
+
+    /// Makes one request at `now`. Places go up by a prime number of blocks:
+    /// neither the same nor in a row.
+    pub(crate) fn submit(
+        &mut self,
+        queue: usize,
+        tag: usize,
+        write: bool,
+        now: Instant,
+    ) -> anyhow::Result<()> {
         self.next += 1;
         let offset = self.next * 7919 % (SPAN / BLOCK as u64) * BLOCK as u64;
         let buffer = self.memory.at(tag * BLOCK, BLOCK);
-        self.begun[tag] = Instant::now();
+        self.begun[tag] = now;
         let ring = &mut self.queues[queue];
         // SAFETY: the buffer is mapped as long as this driver, and its part of
         // the memory is no other request's.
@@ -162,19 +189,31 @@ impl Driver {
         Ok(())
     }
 
-    fn kick(&mut self, queue: usize) -> anyhow::Result<()> {
+    pub(crate) fn kick(&mut self, queue: usize) -> anyhow::Result<()> {
         if self.queues[queue].avail_notif_needed() {
             self.kicks[queue].notify()?;
         }
         Ok(())
     }
 
-    /// Waits for an interrupt, as long as nothing has come meanwhile.
+    /// Waits for an interrupt, as long as nothing has come meanwhile. Only for
+    /// that are interrupts wanted: a driver that is at work takes what comes
+    /// without one, as Linux's does.
     fn wait(&mut self, queues: usize) -> anyhow::Result<()> {
-        let mut queues_in_use = self.queues[..queues].iter_mut();
-        if queues_in_use.any(|queue| queue.completions().has_next()) {
-            return Ok(());
-        }
+        let in_use = &mut self.queues[..queues];
+        in_use
+            .iter_mut()
+            .for_each(|q| q.set_used_notif_enabled(true));
+        let come = in_use.iter_mut().any(|q| q.completions().has_next());
+        let waited = if come { Ok(()) } else { self.sleep(queues) };
+        let in_use = &mut self.queues[..queues];
+        in_use
+            .iter_mut()
+            .for_each(|q| q.set_used_notif_enabled(false));
+        waited
+    }
+
+    fn sleep(&self, queues: usize) -> anyhow::Result<()> {
         let calls = &self.calls[..queues];
         let mut fds: Vec<PollFd> = calls
             .iter()
@@ -194,10 +233,28 @@ impl Driver {
         }
         for (call, fd) in calls.iter().zip(&fds) {
             if !fd.revents().is_empty() {
-                rustix::io::read(fd_of(call), &mut [0; 8])?;
+                signals(call)?;
             }
         }
         Ok(())
+    }
+}
+
+/// Makes an eventfd one that is written without waiting, as QEMU's and KVM's
+/// are: a device need not ask then whether it can be.
+fn never_block(call: &Arc<EventFd>) -> anyhow::Result<()> {
+    let flags = rustix::fs::fcntl_getfl(fd_of(call))?;
+    rustix::fs::fcntl_setfl(fd_of(call), flags | OFlags::NONBLOCK)?;
+    Ok(())
+}
+
+/// How many signals an eventfd has had since this was last asked.
+pub(crate) fn signals(call: &Arc<EventFd>) -> anyhow::Result<u64> {
+    let mut count = [0; 8];
+    match rustix::io::read(fd_of(call), &mut count) {
+        Ok(_) => Ok(u64::from_ne_bytes(count)),
+        Err(Errno::AGAIN) => Ok(0),
+        Err(e) => Err(e.into()),
     }
 }
 

@@ -25,7 +25,8 @@ pub(crate) fn measure(time: Duration) -> anyhow::Result<Floor> {
     })
 }
 
-fn writes(time: Duration) -> anyhow::Result<f64> {
+/// Eventfd writes a second, in a loop.
+pub(crate) fn writes(time: Duration) -> anyhow::Result<f64> {
     let fd = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
     let (begun, mut count) = (Instant::now(), 0.0);
     while begun.elapsed() < time {

@@ -9,11 +9,18 @@
 //! What this does not do: there is no guest. What a guest adds is measured
 //! there (`irqstorm run --test bench`).
 
+mod control;
 mod driver;
 mod floor;
-mod measure;
+mod growth;
+mod injection;
+mod machine;
+mod progress;
 mod report;
+mod requests;
+mod storm;
 mod subject;
+mod syscalls;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -24,12 +31,14 @@ use anyhow::{Context, ensure};
 use clap::Parser;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-use measure::{Plan, cells};
+use machine::Machine;
+use report::Report;
 
 const EXAMPLES: &str = "\
 Examples:
-  irqstorm-bench                              # every cell, some four minutes
-  irqstorm-bench --store null --depth 1,128   # a part of them
+  irqstorm-bench                              # everything, some six minutes
+  irqstorm-bench --part storm,growth          # parts of it
+  irqstorm-bench --part requests --store null --depth 1,128
   irqstorm-bench --json >bench.json";
 
 /// Measures irqstorm-device against qemu-storage-daemon.
@@ -40,6 +49,10 @@ pub(crate) struct Cli {
     #[arg(long, value_name = "PATH")]
     device: Option<PathBuf>,
 
+    /// Parts: requests, injection, storm, growth, or all
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_values = ["all"])]
+    part: Vec<Part>,
+
     /// Measurements of each side in each cell, by turns: the middle one counts
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=99))]
     rounds: u32,
@@ -48,21 +61,53 @@ pub(crate) struct Cli {
     #[arg(long, value_name = "MS", default_value_t = 500, value_parser = clap::value_parser!(u64).range(10..=60_000))]
     time: u64,
 
-    /// Stores: null, memory, file
+    /// Of requests: stores: null, memory, file
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_values = ["null", "memory", "file"])]
     store: Vec<subject::Store>,
 
-    /// Queues: 1 to 4
+    /// Of requests: queues: 1 to 4
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_values_t = [1, 2, 4], value_parser = clap::value_parser!(u8).range(1..=4))]
     queues: Vec<u8>,
 
-    /// Requests in flight in each queue: 1 to 128
+    /// Of requests: how many in flight in each queue: 1 to 128
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_values_t = [1, 32, 128], value_parser = clap::value_parser!(u8).range(1..=128))]
     depth: Vec<u8>,
 
     /// Print JSON
     #[arg(long)]
     json: bool,
+}
+
+/// A part of the report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    /// All of it.
+    All,
+    /// Requests as fast as they go, next to the peer.
+    Requests,
+    /// How well a latency is kept, next to the peer.
+    Injection,
+    /// Interrupts as fast as they go, next to eventfd writes.
+    Storm,
+    /// What a completion costs as there is more of everything.
+    Growth,
+}
+
+/// How to measure.
+pub(crate) struct Plan {
+    device: PathBuf,
+    rounds: u32,
+    time: Duration,
+    stop: Stop,
+}
+
+/// The middle one; the lower of two.
+pub(crate) fn middle(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values
+        .get((values.len().max(1) - 1) / 2)
+        .copied()
+        .unwrap_or(f64::NAN)
 }
 
 /// Whether a signal has asked for the end. It is looked at while anything runs,
@@ -88,7 +133,7 @@ impl Stop {
 
 fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
-    let device = match cli.device {
+    let device = match cli.device.clone() {
         Some(path) => path,
         None => beside_this()?,
     };
@@ -98,16 +143,35 @@ fn main() -> anyhow::Result<()> {
         time: Duration::from_millis(cli.time),
         stop: Stop::on_signals()?,
     };
-    let floor = floor::measure(plan.time)?;
-    let cells = cells(&cli.store, &cli.queues, &cli.depth);
-    let rows = measure::run(&plan, &cells)?;
+    let report = measure(&cli, &plan)?;
     match cli.json {
-        true => report::json(&floor, &rows),
+        true => report.json(),
         false => {
-            report::table(&floor, &rows);
+            report.table();
             Ok(())
         }
     }
+}
+
+fn measure(cli: &Cli, plan: &Plan) -> anyhow::Result<Report> {
+    let wanted = |part| cli.part.contains(&part) || cli.part.contains(&Part::All);
+    let machine = Machine::here();
+    let floor = floor::measure(plan.time)?;
+    let requests = wanted(Part::Requests).then(|| {
+        let cells = requests::cells(&cli.store, &cli.queues, &cli.depth);
+        requests::run(plan, &cells)
+    });
+    let injection = wanted(Part::Injection).then(|| injection::run(plan));
+    let storm = wanted(Part::Storm).then(|| storm::run(plan));
+    let growth = wanted(Part::Growth).then(|| growth::run(plan));
+    Ok(Report {
+        machine,
+        floor,
+        requests: requests.transpose()?,
+        injection: injection.transpose()?,
+        storm: storm.transpose()?,
+        growth: growth.transpose()?,
+    })
 }
 
 fn beside_this() -> anyhow::Result<PathBuf> {
@@ -117,4 +181,16 @@ fn beside_this() -> anyhow::Result<PathBuf> {
         .exists()
         .then_some(device)
         .context("find irqstorm-device beside this program: build it, or say --device PATH")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::middle;
+
+    #[test]
+    fn the_middle_is_the_middle() {
+        assert_eq!(middle(vec![3.0, 1.0, 2.0]), 2.0);
+        assert_eq!(middle(vec![4.0, 1.0]), 1.0);
+        assert!(middle(Vec::new()).is_nan());
+    }
 }

@@ -17,9 +17,6 @@ use crate::driver::SPAN;
 /// The peer.
 pub(crate) const PEER: &str = "qemu-storage-daemon";
 
-/// Queues that each offers.
-const QUEUES: usize = 4;
-
 /// How long a program may take to listen.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -58,6 +55,34 @@ impl Store {
     }
 }
 
+/// What it serves, and how.
+#[derive(Clone, Debug)]
+pub(crate) struct Setup {
+    pub(crate) store: Store,
+    pub(crate) queues: usize,
+    /// How long each request takes, if not as long as it takes.
+    pub(crate) latency: Option<Duration>,
+    /// The device's scenario, if another than such a latency.
+    pub(crate) scenario: Option<String>,
+}
+
+impl Setup {
+    /// A disk like any other.
+    pub(crate) fn plain(store: Store, queues: usize) -> Setup {
+        Setup {
+            store,
+            queues,
+            latency: None,
+            scenario: None,
+        }
+    }
+
+    fn script(&self) -> Option<String> {
+        let latency = |time: Duration| format!("latency = {{ fixed = \"{}ns\" }}", time.as_nanos());
+        self.scenario.clone().or(self.latency.map(latency))
+    }
+}
+
 /// One that serves.
 pub(crate) struct Subject {
     child: Child,
@@ -69,26 +94,25 @@ pub(crate) struct Subject {
 impl Subject {
     pub(crate) fn start(
         who: Who,
-        store: Store,
+        setup: &Setup,
         device: &Path,
         stop: &Stop,
     ) -> anyhow::Result<Subject> {
         // In memory, as the files of the disks are to be.
         let folder = tempfile::tempdir_in("/dev/shm")?;
         let file = folder.path().join("disk");
-        if store != Store::Null {
+        if setup.store != Store::Null {
             fs::write(&file, vec![0; usize::try_from(SPAN)?])?;
         }
         let socket = folder.path().join("socket");
         let log = fs::File::create(folder.path().join("log"))?;
         let mut command = match who {
-            Who::Device => serve(device, store, &file, &socket, &[]),
-            Who::DevicePolling => serve(device, store, &file, &socket, &["--poll", "100us"]),
-            Who::Peer => peer(store, &file, &socket, &[], ""),
+            Who::Device => serve(device, setup, folder.path(), &[])?,
+            Who::DevicePolling => serve(device, setup, folder.path(), &["--poll", "100us"])?,
+            Who::Peer => peer(setup, folder.path(), &[], ""),
             Who::PeerPolling => peer(
-                store,
-                &file,
-                &socket,
+                setup,
+                folder.path(),
                 &["--object", "iothread,id=thread,poll-max-ns=100000"],
                 ",iothread=thread",
             ),
@@ -132,6 +156,15 @@ impl Subject {
         }
     }
 
+    /// Where the device is steered.
+    pub(crate) fn control(&self) -> PathBuf {
+        self.socket.with_file_name("control")
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The time that its threads have been on a CPU.
     pub(crate) fn cpu(&self) -> anyhow::Result<Duration> {
         let tasks = fs::read_dir(format!("/proc/{}/task", self.child.id()))?;
@@ -156,35 +189,45 @@ impl Drop for Subject {
     }
 }
 
-fn serve(device: &Path, store: Store, file: &Path, socket: &Path, more: &[&str]) -> Command {
+fn serve(device: &Path, setup: &Setup, folder: &Path, more: &[&str]) -> anyhow::Result<Command> {
     let mut command = Command::new(device);
-    command.arg("--socket-path").arg(socket);
-    command.args(["--num-queues", &QUEUES.to_string()]);
+    command.arg("--socket-path").arg(folder.join("socket"));
+    command.arg("--control").arg(folder.join("control"));
+    command.args(["--num-queues", &setup.queues.to_string()]);
+    if let Some(script) = setup.script() {
+        let file = folder.join("scenario.toml");
+        fs::write(&file, script)?;
+        command.arg("--scenario").arg(file);
+    }
     let size = SPAN.to_string();
-    match store {
+    match setup.store {
         Store::Null => command.args(["--null", &size]),
         Store::Memory => command.args(["--ram", &size]),
-        Store::File => command.arg("--blk-file").arg(file),
+        Store::File => command.arg("--blk-file").arg(folder.join("disk")),
     };
     command.args(more);
-    command
+    Ok(command)
 }
 
-fn peer(store: Store, file: &Path, socket: &Path, more: &[&str], export: &str) -> Command {
+fn peer(setup: &Setup, folder: &Path, more: &[&str], export: &str) -> Command {
     let mut command = Command::new(PEER);
-    let node = match store {
-        Store::Null => format!("driver=null-co,node-name=disk,size={SPAN},read-zeroes=on"),
+    let latency = setup.latency.unwrap_or_default().as_nanos();
+    let node = match setup.store {
+        Store::Null => {
+            format!("driver=null-co,node-name=disk,size={SPAN},read-zeroes=on,latency-ns={latency}")
+        }
         Store::Memory | Store::File => format!(
             "driver=file,node-name=disk,filename={},cache.no-flush=off",
-            file.display()
+            folder.join("disk").display()
         ),
     };
     command.args(more);
     command.args(["--blockdev", &node, "--export"]);
     command.arg(format!(
-        "type=vhost-user-blk,id=export,node-name=disk,writable=on,num-queues={QUEUES},\
+        "type=vhost-user-blk,id=export,node-name=disk,writable=on,num-queues={},\
          addr.type=unix,addr.path={}{export}",
-        socket.display()
+        setup.queues,
+        folder.join("socket").display()
     ));
     command
 }

@@ -129,6 +129,11 @@ pub trait RequestQueue {
     /// Raises the interrupt, and nothing else. Never blocks.
     fn signal(&self);
 
+    /// Raises it so often, back to back: each is a write of its own.
+    fn signal_times(&self, count: u32) {
+        (0..count).for_each(|_| self.signal());
+    }
+
     /// Gives a request up without touching guest memory: its connection is gone.
     fn abandon(&mut self, token: Self::Token);
 }

@@ -141,11 +141,13 @@ impl Request {
     }
 
     /// The first extent's start, or sector 0.
+    #[inline]
     pub fn start(&self) -> Sector {
         self.extents.first().map(|e| e.start).unwrap_or_default()
     }
 
     /// Bytes over all extents, saturating.
+    #[inline]
     pub fn bytes(&self) -> u64 {
         self.extents.iter().fold(0, |sum: u64, extent| {
             sum.saturating_add(extent.byte_len().unwrap_or(u64::MAX))

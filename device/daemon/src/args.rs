@@ -118,7 +118,7 @@ pub(crate) struct Cli {
 
     /// How long the queues are looked into without sleeping after each request:
     /// a time, as in 50us, or off. A driver need not kick meanwhile, and a CPU
-    /// is taken
+    /// is taken; left out for a while where it finds nothing
     #[arg(long, value_name = "off|TIME", default_value = "off")]
     pub(crate) poll: Poll,
 

@@ -48,6 +48,12 @@ const LOOKS: u32 = 16;
 /// worth.
 const POLLS: u32 = 128;
 
+/// Looks at the queues to one at the clock.
+const TIMES: u32 = 4;
+
+/// For how long what is due already goes before a look at epoll.
+const AHEAD: Nanos = Nanos(2_000);
+
 /// Timeouts of epoll's, in milliseconds.
 const AT_ONCE: i32 = 0;
 const FOR_EVER: i32 = -1;
@@ -84,6 +90,8 @@ struct Engine<Q: RequestQueue> {
     timer: TimerFd,
     /// What the timer is set to.
     armed: Option<Nanos>,
+    /// When epoll was last looked at with something due.
+    looked: Nanos,
     kicks: HashMap<QueueId, File>,
     spinning: Spinning,
     polling: Polling,
@@ -127,6 +135,7 @@ impl<Q: RequestQueue> Engine<Q> {
             epoll: Epoll::new()?,
             timer: TimerFd::new()?,
             armed: None,
+            looked: Nanos::ZERO,
             kicks: HashMap::new(),
             spinning: waiting.spinning,
             polling: waiting.polling,
@@ -151,7 +160,12 @@ impl<Q: RequestQueue> Engine<Q> {
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
                 ready => ready?,
             };
-            for event in &events[..ready] {
+            for (index, event) in events[..ready].iter().enumerate() {
+                if index > 0 {
+                    // Other queues' requests may take long to execute: what has
+                    // come due meanwhile is not kept waiting for them.
+                    self.pump.tick(&self.clock);
+                }
                 match event.data() {
                     INBOX => {
                         if self.read_messages() == Flow::Stop {
@@ -177,9 +191,14 @@ impl<Q: RequestQueue> Engine<Q> {
             }
             return self.epoll.wait(FOR_EVER, events);
         };
-        let left = deadline.since(self.clock.now());
+        let now = self.clock.now();
+        let left = deadline.since(now);
         let window = self.spinning.window();
         if left == Nanos::ZERO {
+            if now.since(self.looked) < AHEAD {
+                return Ok(0);
+            }
+            self.looked = now;
             self.epoll.wait(AT_ONCE, events)
         } else if left <= window {
             self.spin(deadline, events)
@@ -218,26 +237,30 @@ impl<Q: RequestQueue> Engine<Q> {
     /// Looks for requests without sleeping, until there are some, something is
     /// due or said, or none have come for a while.
     fn poll(&mut self, events: &mut [EpollEvent]) -> io::Result<usize> {
-        for look in 0.. {
-            let took = self.pump.poll(&self.clock);
-            let now = self.clock.now();
-            if took {
-                self.polling.extend(now);
+        for look in 0..POLLS {
+            if self.pump.poll(&self.clock) {
+                self.polling.extend(self.clock.now());
                 return Ok(0);
             }
-            if self.pump.next_deadline().is_some_and(|due| due <= now) {
+            if look % TIMES == 0 && self.is_time() {
                 return Ok(0);
-            }
-            if self.polling.is_over(now) {
-                self.pump.set_polled(false, &self.clock);
-                return Ok(0);
-            }
-            if look % POLLS == POLLS - 1 {
-                break;
             }
             std::hint::spin_loop();
         }
         self.epoll.wait(AT_ONCE, events)
+    }
+
+    /// Whether something is due, or requests are to be looked for no longer.
+    fn is_time(&mut self) -> bool {
+        let now = self.clock.now();
+        if self.pump.next_deadline().is_some_and(|due| due <= now) {
+            return true;
+        }
+        let over = self.polling.is_over(now);
+        if over {
+            self.pump.set_polled(false, &self.clock);
+        }
+        over
     }
 
     fn read_messages(&mut self) -> Flow {
@@ -311,12 +334,9 @@ impl<Q: RequestQueue> Engine<Q> {
         let Ok(queue) = u16::try_from(queue).map(QueueId) else {
             return;
         };
-        if self.polling.begin(self.clock.now()) {
+        if self.polling.is_used() && self.polling.begin(self.clock.now()) {
             self.pump.set_polled(true, &self.clock);
         }
         self.pump.kick(queue, &self.clock);
-        // Other queues' requests may take long to execute: what has come due
-        // meanwhile is not kept waiting for them.
-        self.pump.tick(&self.clock);
     }
 }

@@ -15,6 +15,7 @@ pub struct Segment {
 
 impl Segment {
     /// `None` for no bytes, and for bytes past the end of addresses.
+    #[inline]
     pub fn new(start: GuestAddress, len: u32) -> Option<Segment> {
         start.0.checked_add(u64::from(len.checked_sub(1)?))?;
         Some(Segment { start, len })
@@ -32,6 +33,7 @@ impl Segment {
     }
 
     /// Whether guest memory has all of it, for `access`.
+    #[inline]
     pub fn lies_in(&self, memory: &impl GuestMemory, access: Permissions) -> bool {
         memory.check_range(self.start, self.len as usize, access)
     }
@@ -55,6 +57,7 @@ pub struct Segments {
 
 impl Segments {
     /// Adds one behind the others.
+    #[inline]
     pub fn push(&mut self, segment: Segment) {
         self.len += u64::from(segment.len);
         self.list.push(segment);
@@ -80,13 +83,30 @@ impl Segments {
         self.list.is_empty()
     }
 
+    /// The first sixteen bytes, if there are as many.
+    #[inline]
+    pub fn first_sixteen(&self, memory: &Near) -> Result<[u8; 16], BufferError> {
+        match self.list.first() {
+            Some(first) if first.len >= 16 => {
+                memory.sixteen(first.start).map_err(|_| BufferError(0))
+            }
+            _ => {
+                let mut bytes = [0; 16];
+                self.read(memory, 0, &mut bytes)?;
+                Ok(bytes)
+            }
+        }
+    }
+
     /// Forgets them all, and keeps the room that they took for others.
+    #[inline]
     pub fn clear(&mut self) {
         self.list.clear();
         self.len = 0;
     }
 
     /// Cuts off the last byte, and says where it is.
+    #[inline]
     pub fn pop_byte(&mut self) -> Option<GuestAddress> {
         let last = self.list.last_mut()?;
         let before = last.len - 1;
@@ -185,11 +205,13 @@ pub struct Spare(Vec<Segments>);
 
 impl Spare {
     /// Segments of which there are none yet.
+    #[inline]
     pub fn take(&mut self) -> Segments {
         self.0.pop().unwrap_or_default()
     }
 
     /// Keeps the room of segments that are done with.
+    #[inline]
     pub fn keep(&mut self, mut done: Segments) {
         if (1..=MOST_KEPT).contains(&done.list.capacity()) {
             done.clear();

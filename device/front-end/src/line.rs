@@ -3,13 +3,17 @@
 //!
 //! Whoever is connected replaces them while the queue runs (QEMU does at every
 //! MSI-X mask and unmask), so a queue signals through a slot rather than an fd.
-//! The slot's lock is held for one write, and to swap an fd.
+//! The slot's lock is held for one write, or some of a burst, and to swap an fd.
 
 use std::fs::File;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::OFlags;
+
+/// Writes under one hold of the slot's lock: some microseconds, for which the
+/// server may wait that has an fd to replace.
+const AT_ONCE: u32 = 64;
 
 /// An fd to be signalled, replaceable while in use; clones share it.
 #[derive(Clone, Debug, Default)]
@@ -35,6 +39,20 @@ impl LineSlot {
     pub fn signal(&self) -> bool {
         let slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         slot.as_ref().map(LineFd::signal).is_some()
+    }
+
+    /// The same `count` times, back to back.
+    pub fn signal_times(&self, count: u32) {
+        let mut left = count;
+        while left > 0 {
+            let now = left.min(AT_ONCE);
+            let slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let Some(line) = slot.as_ref() else {
+                return;
+            };
+            (0..now).for_each(|_| line.signal());
+            left -= now;
+        }
     }
 }
 

@@ -3,24 +3,57 @@
 //!
 //! vm-memory searches the regions for each access, takes it for a run of pieces
 //! that may lie in several, and looks twice for the end of even the shortest.
-//! Nearly every access lies in one region, the one of the access before: that
-//! is tried first here, and all else left to vm-memory.
+//! Nearly every access lies in one region, one of the two before: these are
+//! tried first here, and all else left to vm-memory. What a ring consists of
+//! is moved in words, since a copy of a few bytes is mostly the call for it.
 
 use std::cell::Cell;
 use std::iter::FusedIterator;
+use std::sync::atomic::Ordering;
 
 use vm_memory::guest_memory::{GuestMemoryBackendSliceIterator, GuestMemorySliceIterator, Result};
 use vm_memory::{
-    Address, GuestAddress, GuestMemory, GuestMemoryBackend, GuestMemoryMmap, GuestMemoryRegion,
-    GuestRegionMmap, MemoryRegionAddress, Permissions, VolatileSlice,
+    Address, Bytes, GuestAddress, GuestMemory, GuestMemoryBackend, GuestMemoryMmap,
+    GuestMemoryRegion, GuestRegionMmap, Permissions, VolatileSlice,
 };
 
 /// A snapshot of guest memory, for a few accesses.
 #[derive(Debug)]
 pub struct Near<'m> {
     memory: &'m GuestMemoryMmap,
-    /// Where the last access was.
-    last: Cell<Option<&'m GuestRegionMmap>>,
+    /// Where the last access was, and the last one elsewhere: rings and data
+    /// lie in two regions often enough.
+    last: Cell<Region<'m>>,
+    before: Cell<Region<'m>>,
+}
+
+/// All of one region; none is one that has no bytes.
+#[derive(Clone, Copy, Debug)]
+struct Region<'m> {
+    start: u64,
+    bytes: Option<VolatileSlice<'m>>,
+}
+
+impl<'m> Region<'m> {
+    const NONE: Region<'static> = Region {
+        start: 0,
+        bytes: None,
+    };
+
+    fn of(region: &'m GuestRegionMmap) -> Region<'m> {
+        Region {
+            start: region.start_addr().raw_value(),
+            bytes: region.as_volatile_slice().ok(),
+        }
+    }
+
+    /// All of `count` bytes, if it has them.
+    #[inline]
+    fn part(&self, at: GuestAddress, count: usize) -> Option<VolatileSlice<'m>> {
+        let offset = at.raw_value().checked_sub(self.start)?;
+        let offset = usize::try_from(offset).ok()?;
+        self.bytes.as_ref()?.subslice(offset, count).ok()
+    }
 }
 
 impl<'m> Near<'m> {
@@ -28,7 +61,8 @@ impl<'m> Near<'m> {
     pub fn new(memory: &'m GuestMemoryMmap) -> Near<'m> {
         Near {
             memory,
-            last: Cell::new(None),
+            last: Cell::new(Region::NONE),
+            before: Cell::new(Region::NONE),
         }
     }
 
@@ -40,16 +74,54 @@ impl<'m> Near<'m> {
     /// All of `count` bytes, if one region has them.
     #[inline]
     fn whole(&self, at: GuestAddress, count: usize) -> Option<VolatileSlice<'m>> {
-        let within = |region: &'m GuestRegionMmap| {
-            let offset = at.checked_offset_from(region.start_addr())?;
-            region.get_slice(MemoryRegionAddress(offset), count).ok()
-        };
-        if let Some(slice) = self.last.get().and_then(within) {
+        if let Some(slice) = self.last.get().part(at, count) {
             return Some(slice);
         }
-        let region = self.memory.find_region(at)?;
-        self.last.set(Some(region));
-        within(region)
+        self.elsewhere(at, count)
+    }
+
+    fn elsewhere(&self, at: GuestAddress, count: usize) -> Option<VolatileSlice<'m>> {
+        self.last.swap(&self.before);
+        if let Some(slice) = self.last.get().part(at, count) {
+            return Some(slice);
+        }
+        let region = Region::of(self.memory.find_region(at)?);
+        self.last.set(region);
+        region.part(at, count)
+    }
+
+    /// Sixteen bytes: a descriptor, or a request's header.
+    #[inline]
+    pub fn sixteen(&self, at: GuestAddress) -> Result<[u8; 16]> {
+        if let Some(slice) = self.whole(at, 16)
+            // Fails where the driver has not aligned them.
+            && let Ok(low) = slice.load::<u64>(0, Ordering::Relaxed)
+            && let Ok(high) = slice.load::<u64>(8, Ordering::Relaxed)
+        {
+            let mut bytes = [0; 16];
+            bytes[..8].copy_from_slice(&low.to_ne_bytes());
+            bytes[8..].copy_from_slice(&high.to_ne_bytes());
+            return Ok(bytes);
+        }
+        self.read_obj(at)
+    }
+
+    /// Writes one byte: a request's status.
+    #[inline]
+    pub fn write_byte(&self, byte: u8, at: GuestAddress) -> Result<()> {
+        self.store(byte, at, Ordering::Relaxed)
+    }
+
+    /// Writes two words of 32 bits: an element of a ring.
+    #[inline]
+    pub fn write_words(&self, words: [u32; 2], at: GuestAddress) -> Result<()> {
+        if let Some(slice) = self.whole(at, 8)
+            && slice.store(words[0], 0, Ordering::Relaxed).is_ok()
+            && slice.store(words[1], 4, Ordering::Relaxed).is_ok()
+        {
+            return Ok(());
+        }
+        self.write_obj(words, at)
     }
 }
 
@@ -101,7 +173,6 @@ impl<'a> GuestMemorySliceIterator<'a, ()> for Slices<'a> {}
 #[cfg(test)]
 mod tests {
     use super::*;
-    use vm_memory::Bytes;
 
     fn memory() -> GuestMemoryMmap {
         let regions = [
@@ -136,6 +207,33 @@ mod tests {
                 let mut buffer = vec![0; len];
                 let read = near.read_slice(&mut buffer, at).is_ok();
                 assert_eq!(read, reached, "{len:#x} bytes read at {start:#x}");
+            }
+        }
+    }
+
+    #[test]
+    fn words_are_bytes_wherever_they_lie() {
+        let memory = memory();
+        for start in [0, 4, 5, 0xff0, 0xff8, 0xff9, 0xfff, 0x1ff0, 0x1ff8, 0x1fff] {
+            let (near, at) = (Near::new(&memory), GuestAddress(start));
+            let reached = |len| GuestMemory::check_range(&memory, at, len, Permissions::Write);
+            let mut bytes = *b"abcdefghijklmnop";
+            let written = memory.write_slice(&bytes, at).is_ok();
+            assert_eq!(
+                near.sixteen(at).ok(),
+                written.then_some(bytes),
+                "{start:#x}"
+            );
+            let words = [0x0403_0201_u32, 0x0807_0605].map(u32::to_le);
+            assert_eq!(
+                near.write_words(words, at).is_ok(),
+                reached(8),
+                "{start:#x}"
+            );
+            near.write_byte(9, at).unwrap();
+            bytes[..8].copy_from_slice(&[9, 2, 3, 4, 5, 6, 7, 8]);
+            if written {
+                assert_eq!(near.sixteen(at).unwrap(), bytes, "{start:#x}");
             }
         }
     }

@@ -3,10 +3,11 @@
 //! write, and where the status goes. Nothing of how the driver cut it into
 //! descriptors is left (Virtio 1.2, 2.7.4).
 
-use virtio_queue::DescriptorChain;
 use vm_memory::{GuestAddress, GuestMemory, Permissions};
 
 use irqstorm_front_end::{Near, Segment, Segments};
+
+use crate::descriptors::Descriptors;
 
 /// The most descriptors of a chain, indirect ones included: the largest ring
 /// that is accepted. A chain must not be longer than its ring (2.7.5.3.1).
@@ -49,24 +50,27 @@ pub(crate) struct Layout {
 /// consists of. Even a faulty chain has its status byte, if it can be found.
 pub(crate) fn walk(
     memory: &Near,
-    mut chain: DescriptorChain<&Near>,
+    mut chain: Descriptors,
     layout: &mut Layout,
 ) -> Result<(), ChainFault> {
     let mut fault = None;
     let mut ends = false;
-    for descriptor in chain.by_ref().take(MAX_DESCRIPTORS) {
+    for _ in 0..MAX_DESCRIPTORS {
+        let Some(descriptor) = chain.next(memory) else {
+            break;
+        };
         let found = layout.add(
             memory,
-            descriptor.addr(),
-            descriptor.len(),
-            descriptor.is_write_only(),
+            descriptor.start,
+            descriptor.len,
+            descriptor.is_writable(),
         );
         fault = fault.or(found);
         ends = !descriptor.has_next();
     }
     if !ends {
         layout.clear();
-        return Err(match chain.next() {
+        return Err(match chain.next(memory) {
             Some(_) => ChainFault::TooLong,
             None => ChainFault::Endless,
         });

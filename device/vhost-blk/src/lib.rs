@@ -25,10 +25,12 @@
 
 #![forbid(unsafe_code)]
 
+mod avail;
 mod backend;
 mod chain;
 mod config;
 mod config_vector;
+mod descriptors;
 mod features;
 mod inflight;
 mod options;

@@ -107,10 +107,9 @@ impl Terms {
 
     /// Reads the request that `layout` holds (Virtio 1.2, 5.2.6).
     pub(crate) fn parse(&self, memory: &Near, layout: &mut Layout) -> Result<Parsed, Refused> {
-        let mut header = [0; HEADER_LEN];
-        layout
+        let header: [u8; HEADER_LEN] = layout
             .readable
-            .read(memory, 0, &mut header)
+            .first_sixteen(memory)
             .map_err(|_| Refused::NoHeader)?;
         layout.readable.skip(HEADER_LEN as u64);
         let (kind, sector) = split_header(&header);

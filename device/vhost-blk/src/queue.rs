@@ -8,12 +8,14 @@ use std::time::Instant;
 use irqstorm_core::queue::{BrokenQueue, GuestBuffers, Lie, RequestQueue, Taken};
 use irqstorm_core::request::{Outcome, QueueId};
 use irqstorm_front_end::{DataBuffers, Limiter, LineSlot, Memory, Near, Segments, Spare};
-use virtio_queue::{DescriptorChain, Queue, QueueOwnedT, QueueT};
+use virtio_queue::{Queue, QueueT};
 use vm_memory::{
-    Bytes, GuestAddress, GuestAddressSpace, GuestMemoryError, GuestMemoryLoadGuard, GuestMemoryMmap,
+    GuestAddress, GuestAddressSpace, GuestMemoryError, GuestMemoryLoadGuard, GuestMemoryMmap,
 };
 
+use crate::avail::AvailRing;
 use crate::chain::{self, Layout};
+use crate::descriptors::Descriptors;
 use crate::inflight::InFlight;
 use crate::parse::{Refused, Terms};
 use crate::used::UsedRing;
@@ -29,11 +31,12 @@ use crate::wire::status_byte;
 pub struct VirtioQueue {
     id: QueueId,
     memory: Memory,
-    /// The memory as it was when the last request was taken, for what comes
-    /// with it. Let go when the queue is empty and with every publication, so
-    /// that no mapping is kept that the front-end has taken away.
+    /// The memory as it was after the available ring was last looked at, for
+    /// what was found there. Let go when the queue is empty and with every
+    /// publication, so that no mapping is kept that the front-end has taken
+    /// away.
     latest: Option<Snapshot>,
-    ring: Queue,
+    avail: AvailRing,
     used: UsedRing,
     /// For each head: whether the device has it. A driver may reuse one once
     /// its completion is published.
@@ -48,10 +51,6 @@ pub struct VirtioQueue {
     terms: Terms,
     wires: Wires,
     position: Position,
-    /// Whether the driver is asked to kick; known only without EVENT_IDX.
-    kicks_wanted: bool,
-    /// Whether the device looks for requests by itself.
-    polled: bool,
     broken: Option<BrokenQueue>,
     refusals: Limiter,
     /// Lies left out.
@@ -117,13 +116,11 @@ impl VirtioQueue {
             in_flight: 0,
             completed: Vec::new(),
             outlives,
-            ring,
+            avail: AvailRing::new(ring),
             spare: Spare::default(),
             terms,
             wires,
             position,
-            kicks_wanted: true,
-            polled: false,
             broken: None,
             refusals: Limiter::default(),
             unsaid: Limiter::default(),
@@ -142,32 +139,6 @@ impl VirtioQueue {
         broken
     }
 
-    /// The next chain, or `None` with the driver asked to kick for the next,
-    /// unless the device looks for it by itself.
-    fn next_chain<'a, 'm>(
-        &mut self,
-        memory: &'a Near<'m>,
-    ) -> Result<Option<DescriptorChain<&'a Near<'m>>>, virtio_queue::Error> {
-        // Twice: something may have come between the look and the wish.
-        for _ in 0..2 {
-            if let Some(chain) = self.ring.iter(memory)?.next() {
-                if std::mem::take(&mut self.kicks_wanted) {
-                    self.ring.disable_notification(memory)?;
-                }
-                return Ok(Some(chain));
-            }
-            if self.polled {
-                return Ok(None);
-            }
-            self.kicks_wanted = true;
-            if !self.ring.enable_notification(memory)? {
-                return Ok(None);
-            }
-        }
-        // The index said there was a chain, and then did not.
-        Err(virtio_queue::Error::InvalidAvailRingIndex)
-    }
-
     /// Marks a head as the device's; it must be in the table, and not be
     /// there already.
     fn claim(&mut self, head: u16) -> Result<(), BrokenQueue> {
@@ -183,45 +154,50 @@ impl VirtioQueue {
             ))),
             None => Err(self.stop(format!(
                 "the driver made descriptor {head} available in a ring of {}",
-                self.ring.size()
+                self.avail.size()
             ))),
         }
     }
 
-    /// A request that the device had in a life before this one.
-    fn next_again(&mut self, memory: &Near) -> Result<Option<Taken<Token>>, BrokenQueue> {
-        let Some(mut outlives) = self.outlives.take_if(|outlives| outlives.has_more()) else {
-            return Ok(None);
-        };
-        let taken = outlives.take_again(memory, |chain| {
-            self.claim(chain.head_index())?;
-            Ok(self.read(memory, chain))
-        });
-        self.outlives = Some(outlives);
-        match taken {
-            Ok(taken) => taken.transpose(),
-            Err(e) => Err(self.stop(e.to_string())),
-        }
+    /// A head that the device had in a life before this one.
+    fn take_again(&mut self) -> Option<u16> {
+        self.outlives.as_mut()?.take_again()
     }
 
-    fn take(&mut self, memory: &Near) -> Result<Option<Taken<Token>>, BrokenQueue> {
-        if let Some(taken) = self.next_again(memory)? {
-            return Ok(Some(taken));
+    /// Whether a request can be taken without a look at the available ring.
+    fn has_known(&self) -> bool {
+        let again = self.outlives.as_ref().is_some_and(InFlight::has_more);
+        again || self.avail.has_known()
+    }
+
+    /// Looks into the available ring; whether there is a request.
+    fn look(&mut self) -> Result<bool, BrokenQueue> {
+        self.latest = None;
+        let memory = self.memory.memory();
+        let found = self.avail.look(&Near::new(&memory));
+        found.map_err(|e| self.cannot_follow(&e))
+    }
+
+    fn cannot_follow(&mut self, error: &virtio_queue::Error) -> BrokenQueue {
+        self.stop(format!("its available ring cannot be followed: {error}"))
+    }
+
+    fn take(&mut self, memory: &Near) -> Result<Taken<Token>, BrokenQueue> {
+        if let Some(head) = self.take_again() {
+            self.claim(head)?;
+            return Ok(self.read(memory, head));
         }
-        let chain = match self.next_chain(memory) {
-            Ok(Some(chain)) => chain,
-            Ok(None) => return Ok(None),
-            Err(e) => return Err(self.stop(format!("its available ring cannot be followed: {e}"))),
-        };
-        self.claim(chain.head_index())?;
+        let head = self.avail.take(memory);
+        let head = head.map_err(|e| self.cannot_follow(&e))?;
+        self.claim(head)?;
         if let Some(outlives) = &mut self.outlives {
-            outlives.ledger().take(chain.head_index());
+            outlives.ledger().take(head);
         }
-        Ok(Some(self.read(memory, chain)))
+        Ok(self.read(memory, head))
     }
 
-    fn read(&mut self, memory: &Near, chain: DescriptorChain<&Near>) -> Taken<Token> {
-        let head = chain.head_index();
+    fn read(&mut self, memory: &Near, head: u16) -> Taken<Token> {
+        let chain = Descriptors::of(self.avail.table(), self.avail.size(), head);
         let mut layout = Layout {
             readable: self.spare.take(),
             writable: self.spare.take(),
@@ -315,20 +291,25 @@ impl RequestQueue for VirtioQueue {
     type Token = Token;
 
     fn depth(&self) -> u32 {
-        u32::from(self.ring.size())
+        u32::from(self.avail.size())
     }
 
     fn next(&mut self) -> Result<Option<Taken<Token>>, BrokenQueue> {
         self.check()?;
-        self.latest = None;
-        let memory = self.memory.memory();
+        if !self.has_known() && !self.look()? {
+            return Ok(None);
+        }
+        // Not from before the look: what was made available by then may lie in
+        // memory that was shared just before.
+        let memory = self.latest.take();
+        let memory = memory.unwrap_or_else(|| self.memory.memory());
         let taken = self.take(&Near::new(&memory))?;
-        self.latest = taken.is_some().then_some(memory);
-        Ok(taken)
+        self.latest = Some(memory);
+        Ok(Some(taken))
     }
 
     fn set_polled(&mut self, polled: bool) {
-        self.polled = polled;
+        self.avail.set_polled(polled);
     }
 
     fn with_buffers<R>(
@@ -364,7 +345,7 @@ impl RequestQueue for VirtioQueue {
         let memory = Near::new(&latest);
         let mut len = 0;
         if let Some(at) = token.status {
-            if let Err(e) = memory.write_obj(status_byte(outcome.status), at) {
+            if let Err(e) = memory.write_byte(status_byte(outcome.status), at) {
                 return Err(self.stop(format!("a status byte cannot be written: {e}")));
             }
             // What the device wrote, the status included (2.7.8.2).
@@ -396,7 +377,6 @@ impl RequestQueue for VirtioQueue {
         if let Err(e) = self.used.publish(&Near::new(&memory)) {
             return Err(self.stop(format!("its used index cannot be written: {e}")));
         }
-        self.ring.set_next_used(self.used.published());
         if let Some(outlives) = &mut self.outlives {
             let used = self.used.published();
             outlives.ledger().publish(&self.completed, used);
@@ -422,6 +402,10 @@ impl RequestQueue for VirtioQueue {
         self.wires.call.signal();
     }
 
+    fn signal_times(&self, count: u32) {
+        self.wires.call.signal_times(count);
+    }
+
     fn abandon(&mut self, token: Token) {
         drop(token);
     }
@@ -430,7 +414,7 @@ impl RequestQueue for VirtioQueue {
 impl Drop for VirtioQueue {
     fn drop(&mut self) {
         self.position
-            .set(self.ring.next_avail(), self.ring.next_used());
+            .set(self.avail.next_index(), self.used.published());
     }
 }
 

@@ -100,10 +100,8 @@ impl UsedRing {
         len: u32,
     ) -> Result<(), GuestMemoryError> {
         let slot = u64::from(self.written.0 % self.size);
-        let [i0, i1, i2, i3] = id.to_le_bytes();
-        let [l0, l1, l2, l3] = len.to_le_bytes();
         let at = at(self.used, RING_HEADER_LEN + slot * USED_ELEMENT_LEN)?;
-        memory.write_slice(&[i0, i1, i2, i3, l0, l1, l2, l3], at)?;
+        memory.write_words([id.to_le(), len.to_le()], at)?;
         self.written += 1;
         self.count = self.count.saturating_add(1);
         Ok(())

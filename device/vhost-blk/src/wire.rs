@@ -17,6 +17,18 @@ pub(crate) const ID_LEN: usize = virtio_blk::VIRTIO_BLK_ID_BYTES as usize;
 /// The one flag of discard and write zeroes ranges (5.2.6).
 pub(crate) const RANGE_FLAG_UNMAP: u32 = virtio_blk::VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP;
 
+/// Bytes of one descriptor: address, length, flags, next (2.7.5).
+pub(crate) const DESCRIPTOR_LEN: u64 = 16;
+
+/// In a descriptor's flags: another follows it (2.7.5).
+pub(crate) const DESC_F_NEXT: u16 = 1;
+
+/// In a descriptor's flags: the device writes its buffer (2.7.5).
+pub(crate) const DESC_F_WRITE: u16 = 2;
+
+/// In a descriptor's flags: its buffer is a table of descriptors (2.7.5.3).
+pub(crate) const DESC_F_INDIRECT: u16 = 4;
+
 /// Bytes before the elements of either ring: flags and idx (2.7.6, 2.7.8).
 pub(crate) const RING_HEADER_LEN: u64 = 4;
 

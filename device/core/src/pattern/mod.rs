@@ -65,6 +65,7 @@ pub struct Draws {
 const QUEUE_SHIFT: u32 = 47;
 
 impl Draws {
+    #[inline]
     fn new(seed: u64, purpose: Purpose, queue: QueueId, nth: u64) -> Draws {
         let purpose = u64::from(purpose == Purpose::Window) << 63;
         let nth = nth & ((1 << QUEUE_SHIFT) - 1);
@@ -76,6 +77,7 @@ impl Draws {
     }
 
     /// The stream of a queue's n-th request.
+    #[inline]
     pub fn of_request(seed: u64, queue: QueueId, nth: u64) -> Draws {
         Draws::new(seed, Purpose::Request, queue, nth)
     }

@@ -313,9 +313,7 @@ impl<Q: RequestQueue> Lane<Q> {
         let Some(requests) = self.requests.as_ref() else {
             return;
         };
-        for _ in 0..count {
-            requests.signal();
-        }
+        requests.signal_times(count);
         self.owed.serial += 1;
         self.counters.spurious += u64::from(count);
     }

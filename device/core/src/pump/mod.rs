@@ -19,7 +19,10 @@ mod phases;
 mod queues;
 mod status;
 mod storms;
+mod taking;
 mod turn;
+
+use std::collections::VecDeque;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -31,7 +34,7 @@ use crate::filter::Filter;
 use crate::held::Held;
 use crate::inbox::Message;
 use crate::pattern::{Replay, Scripted};
-use crate::queue::{BrokenQueue, ConfigLine, RequestQueue};
+use crate::queue::{ConfigLine, RequestQueue};
 use crate::request::{QueueId, RequestId};
 use crate::scenario::{Scenario, Script};
 use crate::store::Store;
@@ -43,9 +46,6 @@ use lane::Lane;
 use measured::Measured;
 use phases::{Marks, Progress};
 use turn::{Desk, Due, Moment};
-
-/// Requests taken from a queue before what has come due has its turn.
-const TAKEN_AT_ONCE: u32 = 32;
 
 /// What a pump starts with.
 pub struct PumpConfig {
@@ -94,6 +94,8 @@ pub struct Pump<Q: RequestQueue> {
     unheld: bool,
     /// Queues with something to publish at the end of this tick.
     dirty: Vec<QueueId>,
+    /// Queues in which there may be more requests than had their turn.
+    behind: VecDeque<QueueId>,
     /// The storms of what is in force.
     storms: Vec<Course>,
     /// The id of the storm set off last.
@@ -140,6 +142,7 @@ impl<Q: RequestQueue> Pump<Q> {
             holds: Vec::new(),
             unheld: false,
             dirty: Vec::new(),
+            behind: VecDeque::new(),
             storms: Vec::new(),
             last_storm: 0,
             struck: Vec::new(),
@@ -162,8 +165,8 @@ impl<Q: RequestQueue> Pump<Q> {
 
     /// When [`Pump::tick`] has something to do at the earliest.
     pub fn next_deadline(&self) -> Option<Nanos> {
-        if !self.dirty.is_empty() {
-            // Written, and visible with the next tick.
+        if !self.dirty.is_empty() || !self.behind.is_empty() {
+            // Written, and visible with the next tick; or there to be taken.
             return Some(Nanos::ZERO);
         }
         let others = [self.progress.end(), self.marks.next_end()];
@@ -202,74 +205,16 @@ impl<Q: RequestQueue> Pump<Q> {
         Flow::Continue
     }
 
-    /// Takes everything that is in a queue now. An unknown or stopped queue has
-    /// nothing. What comes due on the way is not kept waiting: to execute a
-    /// ring's worth of requests can take long.
-    pub fn kick(&mut self, queue: QueueId, clock: &dyn Clock) {
-        loop {
-            let moment = Moment::of(clock);
-            for _ in 0..TAKEN_AT_ONCE {
-                if !self.take_one(queue, moment) {
-                    return;
-                }
-            }
-            self.tick(clock);
-        }
-    }
-
-    /// Looks into every queue for requests; whether there were any. What has
-    /// come due by it is done by the next tick.
-    pub fn poll(&mut self, clock: &dyn Clock) -> bool {
-        let (before, moment) = (self.last_request, Moment::of(clock));
-        for index in 0..self.lanes.len() {
-            let lane = &self.lanes[index];
-            let (id, attached) = (lane.id, lane.is_attached());
-            if attached && self.take_one(id, moment) {
-                self.kick(id, clock);
-            }
-        }
-        self.last_request != before
-    }
-
-    /// From now on [`Pump::poll`] is called all the time, and drivers need not
-    /// kick; or no longer, and they are to.
-    pub fn set_polled(&mut self, polled: bool, clock: &dyn Clock) {
-        let queues = self.lanes.iter_mut().filter_map(Lane::requests);
-        queues.for_each(|queue| queue.set_polled(polled));
-        if !polled {
-            self.poll(clock);
-        }
-    }
-
-    /// Takes one request; `false` if there is none.
-    fn take_one(&mut self, queue: QueueId, moment: Moment) -> bool {
-        let Some(lane) = self.lane(queue) else {
-            return false;
-        };
-        let next = match lane.is_full() {
-            true => Err(BrokenQueue(
-                "more requests in flight than a ring has entries".into(),
-            )),
-            false => match lane.requests() {
-                Some(requests) => requests.next(),
-                None => return false,
-            },
-        };
-        match next {
-            Ok(Some(taken)) => {
-                self.arrive(queue, taken, moment);
-                true
-            }
-            Ok(None) => false,
-            Err(error) => {
-                self.break_queue(queue, &error, moment);
-                false
-            }
+    /// Carries out everything that is due, and takes what is left to be taken.
+    pub fn tick(&mut self, clock: &dyn Clock) {
+        self.do_due(clock);
+        if !self.behind.is_empty() {
+            self.catch_up(clock);
         }
     }
 
     /// Carries out everything that is due.
-    pub fn tick(&mut self, clock: &dyn Clock) {
+    fn do_due(&mut self, clock: &dyn Clock) {
         let moment = Moment::of(clock);
         self.end_phase(moment);
         self.end_waits(moment.now);

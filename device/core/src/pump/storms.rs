@@ -2,6 +2,8 @@
 //! Interrupts with no completion behind them: storms on the pump's timeline,
 //! volleys, and those that a command asks for.
 
+use std::sync::Arc;
+
 use super::Pump;
 use super::turn::{Due, Moment};
 use crate::event::What;
@@ -37,7 +39,7 @@ impl<Q: RequestQueue> Pump<Q> {
         let Some(index) = self.running_storm(id) else {
             return;
         };
-        let storm = self.storms[index].storm().clone();
+        let storm = Arc::clone(self.storms[index].storm());
         let spread = storm.gap > Nanos::ZERO && storm.burst > 1;
         let count = if spread { 1 } else { storm.burst };
         let fired = self.strike(&storm, count, planned, moment);
@@ -62,7 +64,7 @@ impl<Q: RequestQueue> Pump<Q> {
         let Some(index) = self.running_storm(id) else {
             return;
         };
-        let storm = self.storms[index].storm().clone();
+        let storm = Arc::clone(self.storms[index].storm());
         self.strike(&storm, 1, planned, moment);
         if left > 1 {
             let rest = Due::Strike(id, left - 1);
@@ -228,7 +230,7 @@ impl<Q: RequestQueue> Pump<Q> {
     pub(super) fn set_storms(&mut self, storms: &[Storm], keep: bool, now: Nanos) {
         let mut before = std::mem::take(&mut self.storms);
         for storm in storms {
-            let same = |course: &Course| keep && course.storm() == storm;
+            let same = |course: &Course| keep && **course.storm() == *storm;
             if let Some(index) = before.iter().position(same) {
                 self.storms.push(before.swap_remove(index));
                 continue;

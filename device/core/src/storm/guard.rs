@@ -78,6 +78,7 @@ impl Guard {
 
     /// A request has arrived from a driver that has at most `depth` of them
     /// outstanding.
+    #[inline]
     pub fn arrived(&mut self, depth: u32) {
         self.arrivals = self.arrivals.saturating_add(1);
         if self.arrivals > depth {

@@ -3,6 +3,8 @@
 
 mod guard;
 
+use std::sync::Arc;
+
 use crate::scenario::{Storm, StormRate};
 use crate::units::Nanos;
 
@@ -11,7 +13,7 @@ pub use guard::{Guard, Permit};
 /// One storm of what is in force: whether it runs, and when it strikes next.
 #[derive(Clone, Debug)]
 pub struct Course {
-    storm: Storm,
+    storm: Arc<Storm>,
     id: u64,
     start: Nanos,
     next: Nanos,
@@ -23,7 +25,7 @@ impl Course {
     /// A storm that rests until it is set off.
     pub fn new(storm: Storm) -> Course {
         Course {
-            storm,
+            storm: Arc::new(storm),
             id: 0,
             start: Nanos::ZERO,
             next: Nanos::ZERO,
@@ -69,7 +71,7 @@ impl Course {
     }
 
     /// What the scenario says of it.
-    pub fn storm(&self) -> &Storm {
+    pub fn storm(&self) -> &Arc<Storm> {
         &self.storm
     }
 

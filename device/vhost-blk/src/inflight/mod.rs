@@ -7,7 +7,7 @@
 //! made it. Of each split ring a [`ledger`] in it says which heads the device
 //! has, in the order in which it took them. A device that was killed, or lost
 //! its front-end, thus knows from the region and the used ring together what
-//! to do again ([`resubmission`]), and what not, since its completion is
+//! to do again, and what not, since its completion is
 //! visible.
 //!
 //! Flow: the relay has [`Handover`] answer the two messages, of which
@@ -24,7 +24,6 @@ mod handover;
 mod layout;
 mod ledger;
 pub(crate) mod region;
-mod resubmission;
 mod ring;
 
 pub(crate) use handover::{Handled, Handover};

@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 //! What one ring has in flight: its ledger, and what is to be taken again.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use irqstorm_core::request::QueueId;
-use irqstorm_front_end::Near;
-use virtio_queue::{DescriptorChain, Queue, QueueT};
+use virtio_queue::{Queue, QueueT};
 
 use super::ledger::{Ledger, LedgerError, Opened};
 use super::region::Region;
-use super::resubmission::{Resubmission, ResubmissionError};
 
 /// A ring that cannot go on where it was.
 #[derive(Debug, thiserror::Error)]
@@ -17,16 +16,16 @@ pub(crate) enum InFlightError {
     /// Its ledger cannot be used.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
-    /// Its requests cannot be taken again.
-    #[error(transparent)]
-    Resubmission(#[from] ResubmissionError),
 }
 
 /// A ring's requests in flight, where they outlive the device.
 #[derive(Debug)]
 pub(crate) struct InFlight {
     ledger: Ledger,
-    again: Option<Resubmission>,
+    /// Heads that the device had in a life before this one, in their order.
+    /// They need not be in the available ring any more: the driver may have
+    /// gone around it meanwhile.
+    again: VecDeque<u16>,
     next_avail: Option<u16>,
 }
 
@@ -46,11 +45,7 @@ impl InFlight {
         // Every request taken was used or is in flight. There are no more
         // heads than entries, and of these no more than 2^15.
         let taken = u16::try_from(heads.len()).unwrap_or(0);
-        let again = match heads.as_slice() {
-            [] => None,
-            heads => Some(Resubmission::new(ring, heads)?),
-        };
-        if again.is_some() {
+        if taken > 0 {
             tracing::info!(
                 queue = id.0,
                 taken,
@@ -59,7 +54,7 @@ impl InFlight {
         }
         Ok(InFlight {
             ledger,
-            again,
+            again: heads.into(),
             next_avail: resumed.then(|| used.wrapping_add(taken)),
         })
     }
@@ -74,26 +69,13 @@ impl InFlight {
         &mut self.ledger
     }
 
-    /// Whether there may be chains to be taken again.
+    /// Whether there are heads to be taken again.
     pub(crate) fn has_more(&self) -> bool {
-        self.again.is_some()
+        !self.again.is_empty()
     }
 
-    /// Hands the next chain that is to be taken again to `take`, if there is
-    /// one left.
-    pub(crate) fn take_again<R>(
-        &mut self,
-        guest: &Near,
-        take: impl FnOnce(DescriptorChain<&Near>) -> R,
-    ) -> Result<Option<R>, ResubmissionError> {
-        let Some(again) = &mut self.again else {
-            return Ok(None);
-        };
-        let memory = again.memory(guest.memory())?;
-        let taken = again.next(&Near::new(&memory))?.map(take);
-        if taken.is_none() {
-            self.again = None;
-        }
-        Ok(taken)
+    /// The next head that is to be taken again.
+    pub(crate) fn take_again(&mut self) -> Option<u16> {
+        self.again.pop_front()
     }
 }

@@ -1,27 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! The cells of the table, measured one after the other, the two sides of each
-//! by turns.
+//! Requests as fast as they go: the cells of the table, measured one after the
+//! other, the two sides of each by turns.
 
-use std::io::{IsTerminal, Write};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::Stop;
-use crate::driver::{Driver, Load};
-use crate::subject::{Store, Subject, Who};
+use crate::driver::{Driver, Load, Shape};
+use crate::progress::Progress;
+use crate::subject::{Setup, Store, Subject, Who};
+use crate::syscalls::Syscalls;
+use crate::{Plan, middle};
 
 /// Before the first measurement of each: caches are warm, and memory is there.
 const WARM_UP: Duration = Duration::from_millis(100);
 
-/// How to measure.
-pub(crate) struct Plan {
-    pub(crate) device: PathBuf,
-    pub(crate) rounds: u32,
-    pub(crate) time: Duration,
-    pub(crate) stop: Stop,
-}
+/// Queues that each side offers, and for three descriptors of each of 128
+/// requests room in each ring.
+const SHAPE: Shape = Shape {
+    queues: 4,
+    ring: 512,
+    most: 4 * 128,
+};
 
 /// What to measure.
 #[derive(Clone, Copy, Debug)]
@@ -40,6 +40,8 @@ pub(crate) struct Side {
     pub(crate) p99_us: f64,
     /// Processor time of the program for each request, in microseconds.
     pub(crate) cpu_us: f64,
+    /// System calls of the program for each request, where they can be counted.
+    pub(crate) calls: Option<f64>,
 }
 
 /// A cell's figures.
@@ -91,8 +93,9 @@ struct Pair {
 impl Pair {
     fn start(plan: &Plan, store: Store, polls: bool) -> anyhow::Result<Pair> {
         let side = |who| -> anyhow::Result<(Subject, Driver)> {
-            let subject = Subject::start(who, store, &plan.device, &plan.stop)?;
-            let driver = Driver::connect(&subject.socket, 4, plan.stop.clone())?;
+            let setup = Setup::plain(store, SHAPE.queues);
+            let subject = Subject::start(who, &setup, &plan.device, &plan.stop)?;
+            let driver = Driver::connect(&subject.socket, SHAPE, plan.stop.clone())?;
             Ok((subject, driver))
         };
         let (device, peer) = match polls {
@@ -109,9 +112,10 @@ impl Pair {
 
 pub(crate) fn run(plan: &Plan, cells: &[Cell]) -> anyhow::Result<Vec<Row>> {
     let mut pair: Option<Pair> = None;
+    let progress = Progress::new("requests");
     let mut rows = Vec::new();
     for (number, cell) in cells.iter().enumerate() {
-        show_progress(number, cells.len());
+        progress.show(number, cells.len());
         let of = (cell.store, cell.load.polls);
         let both = match pair.take_if(|pair| pair.of == of) {
             Some(both) => both,
@@ -124,7 +128,6 @@ pub(crate) fn run(plan: &Plan, cells: &[Cell]) -> anyhow::Result<Vec<Row>> {
         let both = pair.insert(both);
         rows.push(measure(plan, cell, both)?);
     }
-    clear_progress();
     Ok(rows)
 }
 
@@ -161,9 +164,11 @@ fn measure(plan: &Plan, cell: &Cell, both: &mut Pair) -> anyhow::Result<Row> {
 
 fn side(of: &mut (Subject, Driver), load: Load, time: Duration) -> anyhow::Result<Side> {
     let (subject, driver) = of;
+    let mut syscalls = Syscalls::of(subject.pid());
     let before = subject.cpu()?;
     let measured = driver.run(load, time)?;
     let cpu = subject.cpu()?.saturating_sub(before);
+    let calls = syscalls.as_mut().and_then(Syscalls::count);
     let requests = measured.requests.max(1) as f64;
     let micros = |quantile| measured.latency.value_at_quantile(quantile) as f64 / 1e3;
     Ok(Side {
@@ -171,40 +176,6 @@ fn side(of: &mut (Subject, Driver), load: Load, time: Duration) -> anyhow::Resul
         p50_us: micros(0.5),
         p99_us: micros(0.99),
         cpu_us: cpu.as_secs_f64() * 1e6 / requests,
+        calls: calls.map(|calls| calls as f64 / requests),
     })
-}
-
-/// The middle one; the lower of two.
-fn middle(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values
-        .get((values.len().max(1) - 1) / 2)
-        .copied()
-        .unwrap_or(f64::NAN)
-}
-
-fn show_progress(done: usize, all: usize) {
-    let mut err = std::io::stderr();
-    if err.is_terminal() {
-        let _ = write!(err, "\r{done} of {all} cells");
-    }
-}
-
-fn clear_progress() {
-    let mut err = std::io::stderr();
-    if err.is_terminal() {
-        let _ = write!(err, "\r\x1b[K");
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::middle;
-
-    #[test]
-    fn the_middle_is_the_middle() {
-        assert_eq!(middle(vec![3.0, 1.0, 2.0]), 2.0);
-        assert_eq!(middle(vec![4.0, 1.0]), 1.0);
-        assert!(middle(Vec::new()).is_nan());
-    }
 }

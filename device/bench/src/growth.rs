@@ -1,0 +1,350 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+//! What a completion costs the pump as there is more of everything: completions
+//! held or planned, queues, listeners. Nothing but the pump runs here, over
+//! queues that cost nothing and a disk that does nothing; its clock is moved by
+//! hand, and what it costs is taken from the machine's.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use anyhow::ensure;
+use irqstorm_core::control::{Command, Selection};
+use irqstorm_core::event::{Event, EventSink, Floor};
+use irqstorm_core::inbox::{Message, Respond};
+use irqstorm_core::pump::{Pump, PumpConfig};
+use irqstorm_core::queue::{BrokenQueue, BufferError, GuestBuffers, Lie, RequestQueue, Taken};
+use irqstorm_core::request::{Operation, Outcome, QueueId, Request, Sector};
+use irqstorm_core::scenario::Scenario;
+use irqstorm_core::store::{Geometry, Store};
+use irqstorm_core::units::Nanos;
+use serde::Serialize;
+
+use crate::progress::Progress;
+use crate::{Plan, middle};
+
+/// Queues over which many requests are spread: none may have more than the
+/// largest ring.
+const MANY: u16 = 16;
+
+/// Requests that come and go at a time.
+const BATCH: u32 = 64;
+
+/// Sectors of the disk.
+const SECTORS: u64 = 1 << 20;
+
+/// What is measured.
+#[derive(Clone, Copy, Debug)]
+enum Case {
+    /// So many are held, and the oldest let go.
+    Held(u32),
+    /// So many are due at some time, and become it one after the other.
+    Planned(u32),
+    /// Whether somebody listens to what happens.
+    Events(bool),
+    /// So many queues have requests, each of which completes at once.
+    Queues(u16),
+}
+
+/// In the order of the table: the first of each kind is what the others are
+/// compared with.
+const CASES: [Case; 13] = [
+    Case::Held(100),
+    Case::Held(10_000),
+    Case::Held(1_000_000),
+    Case::Planned(100),
+    Case::Planned(10_000),
+    Case::Planned(1_000_000),
+    Case::Events(false),
+    Case::Events(true),
+    Case::Queues(1),
+    Case::Queues(4),
+    Case::Queues(16),
+    Case::Queues(64),
+    Case::Queues(256),
+];
+
+/// One case's figures.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Row {
+    pub(crate) what: &'static str,
+    pub(crate) of: String,
+    /// Of arrival and completion together.
+    pub(crate) nanos: f64,
+    /// To the first of its kind.
+    pub(crate) ratio: f64,
+}
+
+pub(crate) fn run(plan: &Plan) -> anyhow::Result<Vec<Row>> {
+    let progress = Progress::new("growth");
+    let mut rows: Vec<Row> = Vec::new();
+    for (number, case) in CASES.into_iter().enumerate() {
+        progress.show(number, CASES.len());
+        plan.stop.check()?;
+        let (what, of) = case.name();
+        let time = plan.time / 4;
+        let rounds: anyhow::Result<Vec<f64>> = (0..plan.rounds)
+            .map(|_| Rig::new(case)?.measure(time))
+            .collect();
+        let nanos = middle(rounds?);
+        let first = rows.iter().find(|row| row.what == what);
+        let ratio = nanos / first.map_or(nanos, |first| first.nanos);
+        rows.push(Row {
+            what,
+            of,
+            nanos,
+            ratio,
+        });
+    }
+    Ok(rows)
+}
+
+impl Case {
+    fn name(self) -> (&'static str, String) {
+        match self {
+            Case::Held(count) => ("held", count.to_string()),
+            Case::Planned(count) => ("planned", count.to_string()),
+            Case::Events(on) => ("events", if on { "on" } else { "off" }.to_owned()),
+            Case::Queues(count) => ("queues", count.to_string()),
+        }
+    }
+
+    fn scenario(self) -> &'static str {
+        match self {
+            Case::Held(_) => "hold = true",
+            Case::Planned(_) => "latency = { uniform = { min = \"1s\", max = \"2s\" } }",
+            Case::Events(_) | Case::Queues(_) => "",
+        }
+    }
+
+    fn queues(self) -> u16 {
+        match self {
+            Case::Held(_) | Case::Planned(_) => MANY,
+            Case::Events(_) => 1,
+            Case::Queues(count) => count,
+        }
+    }
+
+    /// How many are there before anything is measured.
+    fn before(self) -> u32 {
+        match self {
+            Case::Held(count) | Case::Planned(count) => count,
+            Case::Events(_) | Case::Queues(_) => 0,
+        }
+    }
+}
+
+/// A pump, and the drivers that it works for.
+struct Rig {
+    case: Case,
+    pump: Pump<Source>,
+    /// How many requests each driver is to make.
+    made: Vec<Rc<Cell<u32>>>,
+    completed: Rc<Cell<u64>>,
+    now: Nanos,
+    turn: usize,
+}
+
+impl Rig {
+    fn new(case: Case) -> anyhow::Result<Rig> {
+        let config = PumpConfig {
+            store: Box::new(Nowhere),
+            scenario: Scenario::parse("growth", case.scenario())?,
+            scenario_name: "growth".to_owned(),
+            seed: 1,
+            queues: case.queues(),
+            replay: None,
+            config_line: None,
+            floor: Floor::default(),
+        };
+        let sink = Listener(matches!(case, Case::Events(true)));
+        let now = Nanos::ZERO;
+        let mut rig = Rig {
+            case,
+            pump: Pump::new(config, Box::new(sink), &now),
+            made: Vec::new(),
+            completed: Rc::default(),
+            now,
+            turn: 0,
+        };
+        (0..case.queues()).for_each(|queue| rig.attach(QueueId(queue)));
+        let each = case.before().div_ceil(u32::from(case.queues()));
+        let mut left = case.before();
+        for queue in 0..rig.made.len() {
+            let some = each.min(left);
+            left -= some;
+            rig.arrive(queue, some);
+        }
+        Ok(rig)
+    }
+
+    fn attach(&mut self, queue: QueueId) {
+        let made = Rc::new(Cell::new(0));
+        let requests = Source {
+            left: Rc::clone(&made),
+            completed: Rc::clone(&self.completed),
+            next: 0,
+        };
+        self.made.push(made);
+        let message = Message::Attach {
+            queue,
+            requests,
+            kick: None,
+        };
+        self.pump.handle(message, &self.now);
+    }
+
+    /// A driver makes so many requests, and all are taken.
+    fn arrive(&mut self, queue: usize, count: u32) {
+        let id = u16::try_from(queue).unwrap_or_default();
+        self.made[queue].set(count);
+        self.pump.kick(QueueId(id), &self.now);
+        while self.made[queue].get() > 0 {
+            self.pump.tick(&self.now);
+        }
+    }
+
+    /// Nanoseconds for each that comes and each that goes.
+    fn measure(mut self, time: Duration) -> anyhow::Result<f64> {
+        self.turns(BATCH);
+        let (begun, before) = (Instant::now(), self.completed.get());
+        while begun.elapsed() < time {
+            self.turns(BATCH);
+        }
+        let elapsed = begun.elapsed();
+        let completed = self.completed.get() - before;
+        ensure!(completed > 0, "nothing completed");
+        Ok(elapsed.as_nanos() as f64 / completed as f64)
+    }
+
+    fn turns(&mut self, count: u32) {
+        for _ in 0..count {
+            let queue = self.turn % self.made.len();
+            self.turn += 1;
+            match self.case {
+                Case::Held(_) => {
+                    self.arrive(queue, BATCH);
+                    self.release();
+                }
+                Case::Planned(_) => {
+                    self.now = self.pump.next_deadline().unwrap_or(self.now);
+                    let before = self.completed.get();
+                    self.pump.tick(&self.now);
+                    let gone = self.completed.get() - before;
+                    self.arrive(queue, u32::try_from(gone).unwrap_or(0));
+                }
+                Case::Events(_) | Case::Queues(_) => {
+                    self.arrive(queue, BATCH);
+                    self.pump.tick(&self.now);
+                }
+            }
+        }
+    }
+
+    fn release(&mut self) {
+        let selection = Selection {
+            count: Some(BATCH),
+            ..Selection::default()
+        };
+        let command = Command::Release(selection);
+        let respond = Respond::new(drop);
+        self.pump
+            .handle(Message::Command { command, respond }, &self.now);
+    }
+}
+
+/// Takes events, and does nothing with them.
+struct Listener(bool);
+
+impl EventSink for Listener {
+    fn record(&mut self, event: Event) {
+        std::hint::black_box(event);
+    }
+
+    fn listens(&self) -> bool {
+        self.0
+    }
+}
+
+/// A disk that does nothing.
+struct Nowhere;
+
+impl Store for Nowhere {
+    fn geometry(&self) -> Geometry {
+        Geometry {
+            sectors: SECTORS,
+            block_size: 512,
+            read_only: false,
+        }
+    }
+
+    fn execute(&mut self, _: &Request, _: &dyn GuestBuffers) -> Outcome {
+        Outcome::ok(0)
+    }
+}
+
+/// No memory.
+struct Nothing;
+
+impl GuestBuffers for Nothing {
+    fn len(&self) -> u64 {
+        0
+    }
+
+    fn read(&self, offset: u64, _: &mut [u8]) -> Result<(), BufferError> {
+        Err(BufferError(offset))
+    }
+
+    fn write(&self, offset: u64, _: &[u8]) -> Result<(), BufferError> {
+        Err(BufferError(offset))
+    }
+}
+
+/// A queue that costs nothing.
+struct Source {
+    left: Rc<Cell<u32>>,
+    completed: Rc<Cell<u64>>,
+    next: u64,
+}
+
+impl RequestQueue for Source {
+    type Token = ();
+
+    fn depth(&self) -> u32 {
+        1024
+    }
+
+    fn next(&mut self) -> Result<Option<Taken<()>>, BrokenQueue> {
+        let Some(left) = self.left.get().checked_sub(1) else {
+            return Ok(None);
+        };
+        self.left.set(left);
+        self.next += 8 * 7919;
+        let request = Request::transfer(Operation::Read, Sector(self.next % SECTORS), 8);
+        Ok(Some(Taken {
+            token: (),
+            request: Ok(request),
+        }))
+    }
+
+    fn with_buffers<R>(&self, (): &(), use_buffers: impl FnOnce(&dyn GuestBuffers) -> R) -> R {
+        use_buffers(&Nothing)
+    }
+
+    fn complete(&mut self, (): (), _: Outcome, _: Option<Lie>) -> Result<(), BrokenQueue> {
+        self.completed.set(self.completed.get() + 1);
+        Ok(())
+    }
+
+    fn publish(&mut self) -> Result<(), BrokenQueue> {
+        Ok(())
+    }
+
+    fn wants_interrupt(&mut self) -> Result<bool, BrokenQueue> {
+        Ok(true)
+    }
+
+    fn signal(&self) {}
+
+    fn abandon(&mut self, (): ()) {}
+}

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+//! How many interrupts a second a storm writes, next to a loop that does
+//! nothing but write an eventfd, by turns.
+//!
+//! Interrupts are counted as eventfds count them: who reads one is told how
+//! often it was written. How many of them a guest gets is another matter, and
+//! is measured in one.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use crate::driver::{Driver, Shape, signals};
+use crate::progress::Progress;
+use crate::subject::{Setup, Store, Subject, Who};
+use crate::syscalls::Syscalls;
+use crate::{Plan, floor, middle};
+
+/// Interrupts back to back at each of a storm's instants.
+const BURSTS: [u32; 3] = [1, 8, 64];
+
+/// One queue, in which there are no requests.
+const SHAPE: Shape = Shape {
+    queues: 1,
+    ring: 64,
+    most: 1,
+};
+
+/// A storm's figures.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Row {
+    pub(crate) burst: u32,
+    /// Interrupts a second.
+    pub(crate) rate: f64,
+    /// Eventfd writes a second, in a loop.
+    pub(crate) floor: f64,
+    /// The one to the other: the middle one of the rounds'.
+    pub(crate) ratio: f64,
+    /// System calls of the device for each interrupt.
+    pub(crate) calls: Option<f64>,
+}
+
+pub(crate) fn run(plan: &Plan) -> anyhow::Result<Vec<Row>> {
+    let progress = Progress::new("storm");
+    let mut rows = Vec::new();
+    for (number, burst) in BURSTS.into_iter().enumerate() {
+        progress.show(number, BURSTS.len());
+        rows.push(measure(plan, burst)?);
+    }
+    Ok(rows)
+}
+
+fn measure(plan: &Plan, burst: u32) -> anyhow::Result<Row> {
+    let mut rounds = Vec::new();
+    for _ in 0..plan.rounds {
+        // The floor alone: a storm takes a CPU all the time.
+        let floor = floor::writes(plan.time)?;
+        let (rate, calls) = storm(plan, burst)?;
+        rounds.push((rate, floor, calls));
+    }
+    let ratio = middle(rounds.iter().map(|(rate, floor, _)| rate / floor).collect());
+    rounds.sort_by(|(a, ..), (b, ..)| a.total_cmp(b));
+    let (rate, floor, calls) = rounds[rounds.len() / 2];
+    Ok(Row {
+        burst,
+        rate,
+        floor,
+        ratio,
+        calls,
+    })
+}
+
+/// Interrupts a second, and calls for each.
+fn storm(plan: &Plan, burst: u32) -> anyhow::Result<(f64, Option<f64>)> {
+    let mut setup = Setup::plain(Store::Null, 1);
+    setup.scenario = Some(format!(
+        "hostile = true\n[[storm]]\nrate = \"max\"\nburst = {burst}\ncross_kill_line = true\n"
+    ));
+    let subject = Subject::start(Who::Device, &setup, &plan.device, &plan.stop)?;
+    let driver = Driver::connect(&subject.socket, SHAPE, plan.stop.clone())?;
+    let mut syscalls = Syscalls::of(subject.pid());
+    signals(&driver.calls[0])?;
+    let calls_before = syscalls.as_mut().and_then(Syscalls::count);
+    let begun = Instant::now();
+    while begun.elapsed() < plan.time {
+        plan.stop.check()?;
+        thread::sleep(Duration::from_millis(10).min(plan.time));
+    }
+    let count = signals(&driver.calls[0])? as f64;
+    let time = begun.elapsed().as_secs_f64();
+    let calls_after = syscalls.as_mut().and_then(Syscalls::count);
+    let calls = calls_after
+        .zip(calls_before)
+        .map(|(after, before)| (after - before) as f64);
+    Ok((count / time, calls.map(|calls| calls / count)))
+}

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+//! From a queue into the pump: how many requests are taken before others have
+//! their turn.
+//!
+//! What is taken becomes visible in batches. The first is small, since a driver
+//! that sleeps takes long to wake, and does so while the others are taken; each
+//! is twice the one before, since a batch costs as much as some requests. A
+//! queue whose driver adds as fast as the pump takes has its turn, and waits
+//! then for that of everything else.
+
+use super::Pump;
+use super::lane::Lane;
+use super::turn::Moment;
+use crate::clock::Clock;
+use crate::queue::{BrokenQueue, RequestQueue, Taken};
+use crate::request::QueueId;
+
+/// Requests of the first batch.
+const FIRST: u32 = 4;
+
+/// Requests of the largest.
+const MOST: u32 = 32;
+
+/// Requests of a queue's turn.
+const TURN: u32 = 256;
+
+impl<Q: RequestQueue> Pump<Q> {
+    /// Takes what is in a queue now, or as much of it as is its turn; ticks take
+    /// the rest. An unknown or stopped queue has nothing. What comes due on the
+    /// way is not kept waiting: to execute a ring's worth of requests can take
+    /// long.
+    pub fn kick(&mut self, queue: QueueId, clock: &dyn Clock) {
+        let (mut batch, mut taken) = (FIRST, 0);
+        while taken < TURN {
+            if !self.take_some(queue, batch, clock) {
+                return;
+            }
+            taken += batch;
+            batch = MOST.min(2 * batch);
+            self.do_due(clock);
+        }
+        if !self.behind.contains(&queue) {
+            self.behind.push_back(queue);
+        }
+    }
+
+    /// Gives each queue with more to take another turn, of one batch.
+    pub(super) fn catch_up(&mut self, clock: &dyn Clock) {
+        for _ in 0..self.behind.len() {
+            if let Some(queue) = self.behind.pop_front()
+                && self.take_some(queue, MOST, clock)
+            {
+                self.behind.push_back(queue);
+            }
+        }
+        self.flush_dirty(Moment::of(clock));
+    }
+
+    /// Looks into every queue for requests; whether there were any. What has
+    /// come due by it is done by the next tick.
+    pub fn poll(&mut self, clock: &dyn Clock) -> bool {
+        let before = self.last_request;
+        for index in 0..self.lanes.len() {
+            let queue = self.lanes[index].id;
+            if let Some(taken) = self.next_of(queue, clock) {
+                self.arrive(queue, taken, Moment::of(clock));
+                self.kick(queue, clock);
+            }
+        }
+        self.last_request != before
+    }
+
+    /// From now on [`Pump::poll`] is called all the time, and drivers need not
+    /// kick; or no longer, and they are to.
+    pub fn set_polled(&mut self, polled: bool, clock: &dyn Clock) {
+        let queues = self.lanes.iter_mut().filter_map(Lane::requests);
+        queues.for_each(|queue| queue.set_polled(polled));
+        if !polled {
+            self.poll(clock);
+        }
+    }
+
+    /// Takes up to `most` requests; `false` if there are no more.
+    fn take_some(&mut self, queue: QueueId, most: u32, clock: &dyn Clock) -> bool {
+        let moment = Moment::of(clock);
+        for _ in 0..most {
+            let Some(taken) = self.next_of(queue, clock) else {
+                return false;
+            };
+            self.arrive(queue, taken, moment);
+        }
+        true
+    }
+
+    /// The next request of a queue, which is stopped if it cannot be believed.
+    fn next_of(&mut self, queue: QueueId, clock: &dyn Clock) -> Option<Taken<Q::Token>> {
+        let lane = self.lanes.get_mut(usize::from(queue.0))?;
+        let full = lane.is_full();
+        let requests = lane.requests()?;
+        let next = match full {
+            true => Err(BrokenQueue(
+                "more requests in flight than a ring has entries".into(),
+            )),
+            false => requests.next(),
+        };
+        next.unwrap_or_else(|error| {
+            self.break_queue(queue, &error, Moment::of(clock));
+            None
+        })
+    }
+}
