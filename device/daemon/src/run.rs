@@ -18,14 +18,15 @@ use irqstorm_core::request::SECTOR_SIZE;
 use irqstorm_core::scenario::Scenario;
 use irqstorm_core::store::{FileOptions, FileStore, Geometry, NullStore, RamStore, Store};
 use irqstorm_front_end::{FrontEnd, WriteCache};
+use irqstorm_nvme::DoorbellMode;
 use irqstorm_vhost_blk::ConfigChange;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-use crate::args::{Cli, Disk, Transport};
+use crate::args::{Cli, Disk, Doorbells, Transport};
 use crate::engine::Waiting;
 use crate::events::Sink;
 use crate::lines::{self, Line, LineSink, WriterThread};
-use crate::poll::Polling;
+use crate::poll::{Kicks, Polling};
 use crate::sandbox::{Sandbox, Thread};
 use crate::size::Size;
 use crate::socket::{self, OwnedSocket};
@@ -55,6 +56,10 @@ pub(crate) fn run(cli: &Cli) -> Result<(), Failure> {
     let store = open_store(&cli.disk)?;
     let geometry = store.geometry();
     match cli.transport {
+        Transport::VhostUser if cli.doorbells != Doorbells::Shadow => Err(bad_input(anyhow!(
+            "make a virtio disk: --doorbells is of NVMe; leave it out, or choose \
+             --transport vfio-user"
+        ))),
         Transport::VhostUser => serve(cli, script, store, |inbox| {
             let options = virtio_disk(cli, geometry);
             irqstorm_vhost_blk::Server::new(options, inbox).map_err(bad_input)
@@ -113,7 +118,7 @@ fn serve<F: FrontEnd>(
     let make = move |clock: &Monotonic| Pump::new(config, Box::new(sink), clock);
     let waiting = Waiting {
         spinning: Spinning::new(cli.spin, floor),
-        polling: Polling::new(cli.poll),
+        polling: Polling::new(cli.poll, kicks(cli)),
     };
     let sandbox = cli.sandbox;
     let confined = move || sandbox.enter(Thread::Pump).map_err(io::Error::other);
@@ -191,6 +196,13 @@ fn open_store(disk: &Disk) -> Result<Box<dyn Store>, Failure> {
     }
 }
 
+fn kicks(cli: &Cli) -> Kicks {
+    match cli.doorbells {
+        Doorbells::Mapped => Kicks::Never,
+        Doorbells::Socket | Doorbells::Shadow => Kicks::Come,
+    }
+}
+
 fn virtio_disk(cli: &Cli, geometry: Geometry) -> irqstorm_vhost_blk::Options {
     let mut options = irqstorm_vhost_blk::Options::new(geometry);
     options.queues = cli.num_queues;
@@ -214,6 +226,11 @@ fn nvme_controller(cli: &Cli, geometry: Geometry) -> Result<irqstorm_nvme::Optio
     options.queues = cli.num_queues;
     options.max_queue_size = cli.queue_size;
     options.serial = cli.disk.serial;
+    options.doorbells = match cli.doorbells {
+        Doorbells::Socket => DoorbellMode::Socket,
+        Doorbells::Shadow => DoorbellMode::Shadow,
+        Doorbells::Mapped => DoorbellMode::Mapped,
+    };
     Ok(options)
 }
 

@@ -23,12 +23,15 @@
 mod activity;
 mod bar;
 mod coalescing;
+mod complaints;
 mod completion_queue;
 mod config_space;
 mod controller;
 mod data;
 mod device;
+mod doorbell;
 mod interrupts;
+mod mapped;
 mod memory;
 mod options;
 mod parse;
@@ -39,6 +42,6 @@ mod shadow;
 mod vfio_user;
 mod wire;
 
-pub use options::{MAX_QUEUE_SIZE, MAX_QUEUES, Options, OptionsError};
+pub use options::{DoorbellMode, MAX_QUEUE_SIZE, MAX_QUEUES, Options, OptionsError};
 pub use queue::NvmeQueue;
 pub use server::{ServeError, Server, SetupError};

@@ -10,6 +10,20 @@ pub const MAX_QUEUES: u16 = 64;
 /// The most entries of an I/O queue.
 pub const MAX_QUEUE_SIZE: u16 = 4096;
 
+/// How the driver's doorbells come to the device.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DoorbellMode {
+    /// As writes of registers, over the VMM's socket.
+    Socket,
+    /// So, until the driver keeps a shadow of them in its memory (doorbell
+    /// buffers), which it is offered.
+    #[default]
+    Shadow,
+    /// As memory of the BAR that the VMM maps: nobody is told of a write, so
+    /// that the device has to look.
+    Mapped,
+}
+
 /// The shape of the controller and its disk towards the guest.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -19,6 +33,8 @@ pub struct Options {
     pub max_queue_size: u16,
     /// The controller's serial number.
     pub serial: Serial,
+    /// How doorbells come to the device.
+    pub doorbells: DoorbellMode,
     /// Capacity, block size, and whether it is read-only: those of the store.
     pub geometry: Geometry,
 }
@@ -44,6 +60,7 @@ impl Options {
             queues: MAX_QUEUES,
             max_queue_size: 1024,
             serial: Serial::default(),
+            doorbells: DoorbellMode::default(),
             geometry,
         }
     }

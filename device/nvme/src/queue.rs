@@ -15,8 +15,8 @@ use vm_memory::{Bytes, GuestAddress, GuestAddressSpace, GuestMemoryMmap};
 
 use crate::activity::{Activity, ErrorEntry};
 use crate::completion_queue::CompletionQueue;
+use crate::doorbell::Doorbell;
 use crate::parse::{Direction, NAMESPACE, Terms};
-use crate::shadow::Doorbell;
 use crate::wire::{Command, Completion, SQE_LEN, StatusCode};
 
 /// What a submission queue is created with.
@@ -103,7 +103,7 @@ impl NvmeQueue {
     /// Whether there is a command; if not, the driver is asked to kick for the
     /// next, unless it need not.
     fn has_command(&self, memory: &GuestMemoryMmap) -> bool {
-        let tail = || self.setup.tail.get(memory) % u32::from(self.setup.size);
+        let tail = || self.setup.tail.get(memory);
         let head = u32::from(self.head);
         if tail() != head || self.polled {
             return tail() != head;

@@ -33,6 +33,9 @@ pub enum ServeError {
     /// Waiting for a connection failed.
     #[error("{0}")]
     Wait(#[from] WaitError),
+    /// There is no memory for doorbells that the guest writes.
+    #[error("make the doorbells: {0}")]
+    Doorbells(#[source] io::Error),
     /// The VMM did what cannot be served. A listener's connection ends so with
     /// a line in the log, and the next one is waited for.
     #[error("serve the VMM: {0}")]
@@ -97,7 +100,7 @@ impl FrontEnd for Server {
     fn serve_stream(&self, stream: UnixStream) -> Result<(), ServeError> {
         tracing::info!("VMM connected");
         self.parts.cache_mode.set_writeback(true);
-        let mut function = Function::new(self.parts.clone());
+        let mut function = Function::new(self.parts.clone()).map_err(ServeError::Doorbells)?;
         let served = self
             .connections
             .watching(&stream, || vfio_user::serve(&stream, &mut function))?;

@@ -160,7 +160,7 @@ impl Controller {
         // CNTRLTYPE: an I/O controller.
         page.put(111, &[1]);
         // A driver that writes no doorbell does not lower the pin, either.
-        if self.interrupts.are_messages() {
+        if self.doorbells.shadow().is_some() && self.interrupts.are_messages() {
             page.put(256, &DOORBELL_BUFFERS.to_le_bytes());
         }
         page.put(258, &[3, MAX_REQUESTS - 1, FIRMWARE, LOG_ATTRIBUTES]);

@@ -26,14 +26,15 @@ use irqstorm_front_end::{CacheMode, Memory};
 use vm_memory::{GuestAddressSpace, GuestMemoryBackend};
 
 use crate::activity::Activity;
+use crate::bar::Layout;
 use crate::coalescing::Coalescing;
 use crate::completion_queue::{CompletionQueue, CompletionQueueSetup};
+use crate::doorbell::Doorbells;
 use crate::interrupts::Interrupts;
 use crate::options::Options;
 use crate::parse::Terms;
 use crate::queue::NvmeQueue;
 use crate::registers::{Change, Registers};
-use crate::shadow::{Doorbell, Shadow};
 
 pub(crate) use identify::Identity;
 
@@ -59,7 +60,7 @@ pub(crate) struct Controller {
     memory: Memory,
     interrupts: Interrupts,
     coalescing: Coalescing,
-    shadow: Shadow,
+    doorbells: Doorbells,
     registers: Registers,
     /// CSTS.CFS.
     fatal: Arc<AtomicBool>,
@@ -74,10 +75,18 @@ pub(crate) struct Controller {
 
 impl Controller {
     /// One as after a reset.
-    pub(crate) fn new(parts: Parts, memory: Memory, interrupts: Interrupts) -> Controller {
+    pub(crate) fn new(
+        parts: Parts,
+        memory: Memory,
+        interrupts: Interrupts,
+        doorbells: Doorbells,
+    ) -> Controller {
         let options = &parts.options;
         Controller {
-            registers: Registers::new(options.max_queue_size),
+            registers: Registers::new(
+                options.max_queue_size,
+                Layout::of(options.doorbells).stride_exponent(),
+            ),
             fatal: Arc::new(AtomicBool::new(false)),
             terms: Terms {
                 geometry: options.geometry,
@@ -89,7 +98,7 @@ impl Controller {
             events: AsyncEvents::default(),
             answer: LastAnswer::default(),
             coalescing: Coalescing::new(options.vectors()),
-            shadow: Shadow::none(),
+            doorbells,
             parts,
             memory,
             interrupts,
@@ -146,8 +155,7 @@ impl Controller {
             vector: Some(0),
             interrupts: self.interrupts.clone(),
             coalescing: self.coalescing.clone(),
-            // The admin doorbells have no shadow.
-            head: Doorbell::head(0, &Shadow::none()),
+            head: self.doorbells.head(0, setup.completion_count),
         });
         self.admin = Some(AdminQueue::new(&setup, completions));
         self.registers.set_ready(true);
@@ -169,7 +177,7 @@ impl Controller {
         self.admin = None;
         self.features = Features::new();
         self.coalescing.reset();
-        self.shadow.forget();
+        self.doorbells.reset();
         self.parts.cache_mode.set_writeback(true);
         self.events = AsyncEvents::default();
         self.fatal.store(false, Ordering::Release);

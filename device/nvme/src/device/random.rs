@@ -51,7 +51,8 @@ fn function(inbox: Inbox<NvmeQueue>) -> (Function, OwnedFd) {
         inbox,
         cache_mode: CacheMode::new(),
         activity: Arc::default(),
-    });
+    })
+    .unwrap();
     let fd = rustix::fs::memfd_create("guest", MemfdFlags::CLOEXEC).unwrap();
     rustix::fs::ftruncate(&fd, MEMORY).unwrap();
     let map = DmaMap {

@@ -272,6 +272,7 @@ fn device_options(
         disk_socket: machine.sockets.disk.clone(),
         control_socket: machine.sockets.control.clone(),
         disk: Disk::default(),
+        controller: lab.controller.clone(),
         queues: trial.most_queues(),
         seed: trial.seed,
         events: folder.join(EVENTS),

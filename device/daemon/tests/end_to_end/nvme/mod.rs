@@ -2,6 +2,7 @@
 //! The NVMe controller, driven by a VMM and a driver over vfio-user.
 
 mod controller;
+mod doorbells;
 mod io;
 mod script;
 mod vmm;
