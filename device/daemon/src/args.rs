@@ -121,6 +121,11 @@ pub(crate) struct Cli {
     #[arg(long, value_enum, value_name = "HOW", default_value = "shadow")]
     pub(crate) doorbells: Doorbells,
 
+    /// NVMe namespaces that the disk is cut into, all of one size: the first has
+    /// its beginning
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) namespaces: u16,
+
     /// How long the queues are looked into without sleeping after each request:
     /// a time, as in 50us, off, or auto: 500us with --doorbells mapped, else
     /// off. A driver need not kick meanwhile, and a CPU is taken

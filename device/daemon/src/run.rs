@@ -13,7 +13,7 @@ use anyhow::{Context, anyhow};
 use irqstorm_core::clock::Monotonic;
 use irqstorm_core::inbox::{Inbox, Message};
 use irqstorm_core::pattern::Replay;
-use irqstorm_core::pump::{Pump, PumpConfig};
+use irqstorm_core::pump::{CANNOT_FAIL, Pump, PumpConfig};
 use irqstorm_core::request::SECTOR_SIZE;
 use irqstorm_core::scenario::Scenario;
 use irqstorm_core::store::{FileOptions, FileStore, Geometry, NullStore, RamStore, Store};
@@ -56,10 +56,12 @@ pub(crate) fn run(cli: &Cli) -> Result<(), Failure> {
     let store = open_store(&cli.disk)?;
     let geometry = store.geometry();
     match cli.transport {
-        Transport::VhostUser if cli.doorbells != Doorbells::Shadow => Err(bad_input(anyhow!(
-            "make a virtio disk: --doorbells is of NVMe; leave it out, or choose \
-             --transport vfio-user"
-        ))),
+        Transport::VhostUser if cli.doorbells != Doorbells::Shadow || cli.namespaces != 1 => {
+            Err(bad_input(anyhow!(
+                "make a virtio disk: --doorbells and --namespaces are of NVMe; leave them out, \
+                 or choose --transport vfio-user"
+            )))
+        }
         Transport::VhostUser => serve(cli, script, store, |inbox| {
             let options = virtio_disk(cli, geometry);
             irqstorm_vhost_blk::Server::new(options, inbox).map_err(bad_input)
@@ -84,6 +86,9 @@ fn serve<F: FrontEnd>(
     let seed = scenario.seed.unwrap_or_else(random_seed);
     let (inbox, mailbox) = engine::mailbox().map_err(went_wrong)?;
     let server = make(inbox.clone())?;
+    if scenario.fails_device() && server.failure_line().is_none() {
+        return Err(bad_input(anyhow!("follow {scenario_name}: {CANNOT_FAIL}")));
+    }
     let front = open_front(cli)?;
     let (control_listener, _control_socket) = match &cli.control {
         Some(path) => {
@@ -113,6 +118,7 @@ fn serve<F: FrontEnd>(
         queues: cli.num_queues,
         replay,
         config_line: server.config_line(),
+        failure_line: server.failure_line(),
         floor,
     };
     let make = move |clock: &Monotonic| Pump::new(config, Box::new(sink), clock);
@@ -226,6 +232,7 @@ fn nvme_controller(cli: &Cli, geometry: Geometry) -> Result<irqstorm_nvme::Optio
     options.queues = cli.num_queues;
     options.max_queue_size = cli.queue_size;
     options.serial = cli.disk.serial;
+    options.namespaces = cli.namespaces;
     options.doorbells = match cli.doorbells {
         Doorbells::Socket => DoorbellMode::Socket,
         Doorbells::Shadow => DoorbellMode::Shadow,

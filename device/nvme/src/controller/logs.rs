@@ -8,6 +8,7 @@ use super::admin::opcode as admin;
 use super::identify::{FIRMWARE_REVISION, Page};
 use super::vendor::opcode as vendor;
 use crate::activity::MAX_ERRORS;
+use crate::namespaces;
 use crate::parse::opcode as io;
 use crate::wire::{Command, StatusCode};
 
@@ -49,6 +50,11 @@ impl Controller {
             EFFECTS => effects(self.doorbells.shadow().is_some()),
             _ => return Err(StatusCode::LOG_PAGE),
         };
+        // All of them are of the controller (5.16, SMART by namespace is not
+        // offered in LPA).
+        if !matches!(command.namespace(), 0 | namespaces::ALL) {
+            return Err(StatusCode::INVALID_FIELD);
+        }
         if wanted > MAX_LEN || !offset.is_multiple_of(4) {
             return Err(StatusCode::INVALID_FIELD);
         }

@@ -52,6 +52,8 @@ pub(crate) struct Parts {
     pub(crate) inbox: Inbox<NvmeQueue>,
     pub(crate) cache_mode: CacheMode,
     pub(crate) activity: Arc<Activity>,
+    /// CSTS.CFS: set by whoever finds, or is told, that it has failed.
+    pub(crate) fatal: Arc<AtomicBool>,
 }
 
 /// One controller, for one connection.
@@ -62,8 +64,6 @@ pub(crate) struct Controller {
     coalescing: Coalescing,
     doorbells: Doorbells,
     registers: Registers,
-    /// CSTS.CFS.
-    fatal: Arc<AtomicBool>,
     terms: Terms,
     admin: Option<AdminQueue>,
     queues: IoQueues,
@@ -81,15 +81,15 @@ impl Controller {
         interrupts: Interrupts,
         doorbells: Doorbells,
     ) -> Controller {
+        parts.fatal.store(false, Ordering::Release);
         let options = &parts.options;
         Controller {
             registers: Registers::new(
                 options.max_queue_size,
                 Layout::of(options.doorbells).stride_exponent(),
             ),
-            fatal: Arc::new(AtomicBool::new(false)),
             terms: Terms {
-                geometry: options.geometry,
+                namespaces: options.cut(),
                 page: 4096,
             },
             admin: None,
@@ -107,8 +107,8 @@ impl Controller {
 
     /// Fills `into` from the registers.
     pub(crate) fn read_registers(&self, offset: u64, into: &mut [u8]) {
-        let fatal = self.fatal.load(Ordering::Acquire);
         let pin_mask = self.interrupts.pin_mask();
+        let fatal = self.has_failed();
         self.registers.read(offset, fatal, pin_mask, into);
     }
 
@@ -136,7 +136,13 @@ impl Controller {
             .any(CompletionQueue::has_unread)
     }
 
+    fn has_failed(&self) -> bool {
+        self.parts.fatal.load(Ordering::Acquire)
+    }
+
     fn enable(&mut self) {
+        // What failed before has to do with this life no more.
+        self.parts.fatal.store(false, Ordering::Release);
         let setup = match self.registers.admin_setup() {
             Ok(setup) => setup,
             Err(why) => return self.fail(&why.to_string()),
@@ -165,7 +171,7 @@ impl Controller {
     /// Nothing more can be done before a reset.
     fn fail(&self, why: &str) {
         tracing::error!("controller failed: {why}");
-        self.fatal.store(true, Ordering::Release);
+        self.parts.fatal.store(true, Ordering::Release);
     }
 
     /// As when CC.EN is cleared (3.7.2): only where the admin queues are stays.
@@ -180,7 +186,7 @@ impl Controller {
         self.doorbells.reset();
         self.parts.cache_mode.set_writeback(true);
         self.events = AsyncEvents::default();
-        self.fatal.store(false, Ordering::Release);
+        self.parts.fatal.store(false, Ordering::Release);
         self.interrupts.reset();
         self.registers.set_ready(false);
     }

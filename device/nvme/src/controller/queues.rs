@@ -191,7 +191,7 @@ impl Controller {
             memory: self.memory.clone(),
             terms: self.terms,
             activity: Arc::clone(&self.parts.activity),
-            fatal: Arc::clone(&self.fatal),
+            fatal: Arc::clone(&self.parts.fatal),
         });
         let (kick, kicked) = kick().map_err(|_| StatusCode::INTERNAL)?;
         let attach = Message::Attach {

@@ -17,6 +17,7 @@ use crate::coalescing::Coalescing;
 use crate::completion_queue::CompletionQueueSetup;
 use crate::doorbell::Doorbells;
 use crate::interrupts::Interrupts;
+use crate::namespaces::Namespaces;
 use crate::options::DoorbellMode;
 use crate::parse::opcode;
 use crate::shadow::Shadow;
@@ -102,11 +103,14 @@ impl Rig {
 
 fn terms() -> Terms {
     Terms {
-        geometry: Geometry {
-            sectors: SECTORS,
-            block_size: 512,
-            read_only: false,
-        },
+        namespaces: Namespaces::of(
+            Geometry {
+                sectors: SECTORS,
+                block_size: 512,
+                read_only: false,
+            },
+            1,
+        ),
         page: 4096,
     }
 }

@@ -17,6 +17,10 @@ pub(crate) struct ControllerArguments {
     /// [default: shadow]
     #[arg(long, value_enum, value_name = "HOW")]
     pub(crate) doorbells: Option<Doorbells>,
+    /// Namespaces that the disk is cut into, all of one size; with --disk nvme
+    /// [default: 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) namespaces: Option<u16>,
     /// How long the device looks for requests without sleeping after each, in
     /// which a CPU of this machine is taken: a time, as in 50us, off, or auto
     /// [default: auto, which is off unless doorbells are mapped]
@@ -58,6 +62,9 @@ impl ControllerArguments {
         if self.doorbells.is_some() && disk != DiskKind::Nvme {
             return refused("--doorbells", "only --disk nvme has them");
         }
+        if self.namespaces.is_some() && disk != DiskKind::Nvme {
+            return refused("--namespaces", "only --disk nvme has them");
+        }
         if self.poll.is_some() && disk == DiskKind::QemuNvme {
             return refused("--poll", "that disk is QEMU's own, and no device polls");
         }
@@ -71,6 +78,9 @@ impl ControllerArguments {
         let mut option = |name: &str, value: &str| words.extend([name.into(), value.into()]);
         if let Some(doorbells) = self.doorbells {
             option("--doorbells", doorbells.name());
+        }
+        if let Some(namespaces) = self.namespaces {
+            option("--namespaces", &namespaces.to_string());
         }
         if let Some(poll) = &self.poll {
             option("--poll", poll);
@@ -96,7 +106,7 @@ mod tests {
     fn what_a_disk_does_not_have_is_refused() {
         let mapped = ControllerArguments {
             doorbells: Some(Doorbells::Mapped),
-            poll: None,
+            ..ControllerArguments::default()
         };
         assert!(mapped.check(DiskKind::Nvme).is_ok());
         for disk in [DiskKind::Virtio, DiskKind::QemuNvme] {
@@ -104,8 +114,8 @@ mod tests {
             assert!(refused.contains("--doorbells"), "{refused}");
         }
         let polling = ControllerArguments {
-            doorbells: None,
             poll: Some("50us".to_owned()),
+            ..ControllerArguments::default()
         };
         assert!(polling.check(DiskKind::Virtio).is_ok());
         assert!(polling.check(DiskKind::QemuNvme).is_err());
@@ -120,12 +130,11 @@ mod tests {
     fn options_are_handed_on_as_they_were_given() {
         let arguments = ControllerArguments {
             doorbells: Some(Doorbells::Mapped),
+            namespaces: Some(3),
             poll: Some("1ms".to_owned()),
         };
-        assert_eq!(
-            arguments.words(),
-            ["--doorbells", "mapped", "--poll", "1ms"]
-        );
+        let words = "--doorbells mapped --namespaces 3 --poll 1ms";
+        assert_eq!(arguments.words(), words.split(' ').collect::<Vec<_>>());
         assert!(ControllerArguments::default().words().is_empty());
         assert!(parse_poll("soon").is_err());
     }

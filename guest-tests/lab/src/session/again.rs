@@ -184,6 +184,7 @@ mod tests {
         trial.replay = Some("/r e/\"decisions\".ndjson".into());
         let controller = ControllerArguments {
             doorbells: Some(Doorbells::Mapped),
+            namespaces: Some(2),
             poll: Some("1ms".to_owned()),
         };
         let kernel = Kernel {

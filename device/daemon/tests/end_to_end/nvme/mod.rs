@@ -3,7 +3,9 @@
 
 mod controller;
 mod doorbells;
+mod failing;
 mod io;
+mod namespaces;
 mod script;
 mod vmm;
 
