@@ -155,6 +155,7 @@ impl Rig {
             queues: case.queues(),
             replay: None,
             config_line: None,
+            failure_line: None,
             floor: Floor::default(),
         };
         let sink = Listener(matches!(case, Case::Events(true)));

@@ -73,6 +73,16 @@ pub enum Message<Q> {
         /// Told when no more guest memory is touched for this queue.
         done: Done,
     },
+    /// The driver takes a request back: if it is in flight, and not lost, it is
+    /// completed at once as aborted, whatever was planned.
+    Abort {
+        /// Which queue.
+        queue: QueueId,
+        /// The name that its driver has for it.
+        name: u16,
+        /// Told how many there were of the name.
+        done: Done,
+    },
     /// The connection is gone: everything in flight is given up without
     /// touching guest memory, every queue dropped.
     Disconnect {
@@ -133,6 +143,11 @@ impl<Q> Inbox<Q> {
     /// Detaches a queue and waits until that is done. Zero if the loop is gone.
     pub fn detach(&self, queue: QueueId) -> u64 {
         self.send_and_wait(|done| Message::Detach { queue, done })
+    }
+
+    /// Aborts a request and waits until that is done; whether it was in flight.
+    pub fn abort(&self, queue: QueueId, name: u16) -> bool {
+        self.send_and_wait(|done| Message::Abort { queue, name, done }) > 0
     }
 
     /// Disconnects and waits until that is done. Zero if the loop is gone.

@@ -46,6 +46,13 @@ pub trait ConfigLine: Send {
     fn signal(&self) -> bool;
 }
 
+/// The device's word that it has failed, for its driver to see.
+pub trait FailureLine: Send {
+    /// Gives it. The driver is to reset the device, which takes it back; until
+    /// then nothing is completed.
+    fn fail(&self);
+}
+
 /// A request taken from a queue.
 #[derive(Debug)]
 pub struct Taken<T> {
@@ -64,6 +71,8 @@ pub enum Lie {
     DuplicateId,
     /// Before it stands one of a request that no driver can have made.
     OutOfRangeId,
+    /// Before it stands one of a request that was completed long ago.
+    StaleId,
     /// It says that the device wrote this many bytes.
     Length(u32),
 }
@@ -91,6 +100,12 @@ pub trait RequestQueue {
     /// into once more. A front-end that cannot tell its driver does nothing.
     fn set_polled(&mut self, polled: bool) {
         let _ = polled;
+    }
+
+    /// The name by which a driver can ask for a request back, if it can.
+    fn name(token: &Self::Token) -> Option<u16> {
+        let _ = token;
+        None
     }
 
     /// Hands the data of a taken request to `use_buffers`.

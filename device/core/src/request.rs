@@ -166,6 +166,8 @@ pub enum Status {
     IoError,
     /// The device does not do this.
     Unsupported,
+    /// The driver took it back.
+    Aborted,
 }
 
 /// What the store did with a request.

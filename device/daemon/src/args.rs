@@ -116,10 +116,21 @@ pub(crate) struct Cli {
     #[arg(long, value_name = "auto|off|TIME", default_value = "auto")]
     pub(crate) spin: Spin,
 
+    /// How an NVMe driver's doorbells come to the device; of the last two the
+    /// guest has more requests a second, and the device takes more of a CPU
+    #[arg(long, value_enum, value_name = "HOW", default_value = "shadow")]
+    pub(crate) doorbells: Doorbells,
+
+    /// NVMe namespaces that the disk is cut into, all of one size: the first has
+    /// its beginning
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) namespaces: u16,
+
     /// How long the queues are looked into without sleeping after each request:
-    /// a time, as in 50us, or off. A driver need not kick meanwhile, and a CPU
-    /// is taken; left out for a while where it finds nothing
-    #[arg(long, value_name = "off|TIME", default_value = "off")]
+    /// a time, as in 50us, off, or auto: 500us with --doorbells mapped, else
+    /// off. A driver need not kick meanwhile, and a CPU is taken; left out for a
+    /// while where it finds nothing, but for mapped doorbells
+    #[arg(long, value_name = "auto|off|TIME", default_value = "auto")]
     pub(crate) poll: Poll,
 
     /// What becomes of a thread that asks the kernel for something that it does
@@ -159,6 +170,20 @@ pub(crate) enum Transport {
     VhostUser,
     /// NVMe, for QEMU's vfio-user-pci
     VfioUser,
+}
+
+/// How an NVMe driver's doorbells come to the device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Doorbells {
+    /// Each as a message of QEMU's; no other way is offered
+    Socket,
+    /// So until the driver keeps them in its memory (doorbell buffers, as Linux
+    /// does), where --poll finds them without a message
+    Shadow,
+    /// As memory that the guest writes, with no message at all: the device looks
+    /// there as --poll says, and from then on once a millisecond, which idle
+    /// takes about a hundredth of a CPU; what comes after a pause waits so long
+    Mapped,
 }
 
 /// How the front-end comes to the device.

@@ -8,7 +8,7 @@
 //! timer fires and pays the wake-up's latency, or sleeps a little less and
 //! spins through the rest of the wait; `spin` says which. After a request it
 //! may look for the next ones itself instead of sleeping until their kick;
-//! `poll` says for how long.
+//! `poll` says for how long, and how often where no kick comes.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -156,6 +156,7 @@ impl<Q: RequestQueue> Engine<Q> {
         let mut events = [EpollEvent::default(); EVENTS];
         loop {
             self.pump.tick(&self.clock);
+            self.look();
             let ready = match self.wait(&mut events) {
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
                 ready => ready?,
@@ -185,7 +186,12 @@ impl<Q: RequestQueue> Engine<Q> {
         if self.polling.is_on() {
             return self.poll(events);
         }
-        let Some(deadline) = self.pump.next_deadline() else {
+        let look = self
+            .polling
+            .next_look()
+            .filter(|_| self.pump.attached() > 0);
+        let due = self.pump.next_deadline();
+        let Some(deadline) = [due, look].into_iter().flatten().min() else {
             if self.armed.take().is_some() {
                 self.timer.clear()?;
             }
@@ -193,7 +199,11 @@ impl<Q: RequestQueue> Engine<Q> {
         };
         let now = self.clock.now();
         let left = deadline.since(now);
-        let window = self.spinning.window();
+        // A look may come late.
+        let window = match due == Some(deadline) {
+            true => self.spinning.window(),
+            false => Nanos::ZERO,
+        };
         if left == Nanos::ZERO {
             if now.since(self.looked) < AHEAD {
                 return Ok(0);
@@ -231,6 +241,20 @@ impl<Q: RequestQueue> Engine<Q> {
                 }
                 std::hint::spin_loop();
             }
+        }
+    }
+
+    /// Looks once for requests of a driver that does not kick, if it is time to.
+    fn look(&mut self) {
+        if self.polling.next_look().is_none() {
+            return;
+        }
+        let now = self.clock.now();
+        if self.polling.is_time_to_look(now)
+            && self.pump.poll(&self.clock)
+            && self.polling.begin(now)
+        {
+            self.pump.set_polled(true, &self.clock);
         }
     }
 

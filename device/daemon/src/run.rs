@@ -13,19 +13,20 @@ use anyhow::{Context, anyhow};
 use irqstorm_core::clock::Monotonic;
 use irqstorm_core::inbox::{Inbox, Message};
 use irqstorm_core::pattern::Replay;
-use irqstorm_core::pump::{Pump, PumpConfig};
+use irqstorm_core::pump::{CANNOT_FAIL, Pump, PumpConfig};
 use irqstorm_core::request::SECTOR_SIZE;
 use irqstorm_core::scenario::Scenario;
 use irqstorm_core::store::{FileOptions, FileStore, Geometry, NullStore, RamStore, Store};
 use irqstorm_front_end::{FrontEnd, WriteCache};
+use irqstorm_nvme::DoorbellMode;
 use irqstorm_vhost_blk::ConfigChange;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-use crate::args::{Cli, Disk, Transport};
+use crate::args::{Cli, Disk, Doorbells, Transport};
 use crate::engine::Waiting;
 use crate::events::Sink;
 use crate::lines::{self, Line, LineSink, WriterThread};
-use crate::poll::Polling;
+use crate::poll::{Kicks, Polling};
 use crate::sandbox::{Sandbox, Thread};
 use crate::size::Size;
 use crate::socket::{self, OwnedSocket};
@@ -55,6 +56,12 @@ pub(crate) fn run(cli: &Cli) -> Result<(), Failure> {
     let store = open_store(&cli.disk)?;
     let geometry = store.geometry();
     match cli.transport {
+        Transport::VhostUser if cli.doorbells != Doorbells::Shadow || cli.namespaces != 1 => {
+            Err(bad_input(anyhow!(
+                "make a virtio disk: --doorbells and --namespaces are of NVMe; leave them out, \
+                 or choose --transport vfio-user"
+            )))
+        }
         Transport::VhostUser => serve(cli, script, store, |inbox| {
             let options = virtio_disk(cli, geometry);
             irqstorm_vhost_blk::Server::new(options, inbox).map_err(bad_input)
@@ -79,6 +86,9 @@ fn serve<F: FrontEnd>(
     let seed = scenario.seed.unwrap_or_else(random_seed);
     let (inbox, mailbox) = engine::mailbox().map_err(went_wrong)?;
     let server = make(inbox.clone())?;
+    if scenario.fails_device() && server.failure_line().is_none() {
+        return Err(bad_input(anyhow!("follow {scenario_name}: {CANNOT_FAIL}")));
+    }
     let front = open_front(cli)?;
     let (control_listener, _control_socket) = match &cli.control {
         Some(path) => {
@@ -108,12 +118,13 @@ fn serve<F: FrontEnd>(
         queues: cli.num_queues,
         replay,
         config_line: server.config_line(),
+        failure_line: server.failure_line(),
         floor,
     };
     let make = move |clock: &Monotonic| Pump::new(config, Box::new(sink), clock);
     let waiting = Waiting {
         spinning: Spinning::new(cli.spin, floor),
-        polling: Polling::new(cli.poll),
+        polling: Polling::new(cli.poll, kicks(cli)),
     };
     let sandbox = cli.sandbox;
     let confined = move || sandbox.enter(Thread::Pump).map_err(io::Error::other);
@@ -191,6 +202,13 @@ fn open_store(disk: &Disk) -> Result<Box<dyn Store>, Failure> {
     }
 }
 
+fn kicks(cli: &Cli) -> Kicks {
+    match cli.doorbells {
+        Doorbells::Mapped => Kicks::Never,
+        Doorbells::Socket | Doorbells::Shadow => Kicks::Come,
+    }
+}
+
 fn virtio_disk(cli: &Cli, geometry: Geometry) -> irqstorm_vhost_blk::Options {
     let mut options = irqstorm_vhost_blk::Options::new(geometry);
     options.queues = cli.num_queues;
@@ -214,6 +232,12 @@ fn nvme_controller(cli: &Cli, geometry: Geometry) -> Result<irqstorm_nvme::Optio
     options.queues = cli.num_queues;
     options.max_queue_size = cli.queue_size;
     options.serial = cli.disk.serial;
+    options.namespaces = cli.namespaces;
+    options.doorbells = match cli.doorbells {
+        Doorbells::Socket => DoorbellMode::Socket,
+        Doorbells::Shadow => DoorbellMode::Shadow,
+        Doorbells::Mapped => DoorbellMode::Mapped,
+    };
     Ok(options)
 }
 

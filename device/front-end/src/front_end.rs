@@ -4,7 +4,7 @@
 use std::error::Error;
 use std::os::unix::net::{UnixListener, UnixStream};
 
-use irqstorm_core::queue::{ConfigLine, RequestQueue};
+use irqstorm_core::queue::{ConfigLine, FailureLine, RequestQueue};
 
 use crate::connections::StopHandle;
 use crate::write_cache::CacheMode;
@@ -25,6 +25,10 @@ pub trait FrontEnd: Send + 'static {
     /// The interrupt of the configuration, if this transport has one. It
     /// outlives connections: without one it does nothing.
     fn config_line(&self) -> Option<Box<dyn ConfigLine>>;
+
+    /// How the device tells its driver that it has failed, if this transport
+    /// lets it. It outlives connections as well.
+    fn failure_line(&self) -> Option<Box<dyn FailureLine>>;
 
     /// What ends this from another thread.
     fn handle(&self) -> StopHandle;

@@ -19,6 +19,7 @@ mod front_end;
 mod limited;
 mod line;
 mod near;
+mod past;
 mod serial;
 pub mod sharing;
 pub mod socket;
@@ -30,6 +31,7 @@ pub use front_end::FrontEnd;
 pub use limited::Limiter;
 pub use line::LineSlot;
 pub use near::Near;
+pub use past::Past;
 pub use serial::{SERIAL_LEN, Serial, SerialError};
 pub use write_cache::{CacheMode, WriteCache};
 

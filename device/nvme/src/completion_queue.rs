@@ -16,8 +16,8 @@ use irqstorm_core::units::Nanos;
 use vm_memory::{Bytes, GuestAddress, GuestMemoryError, GuestMemoryMmap};
 
 use crate::coalescing::Coalescing;
+use crate::doorbell::Doorbell;
 use crate::interrupts::Interrupts;
-use crate::shadow::Doorbell;
 use crate::wire::{CQE_LEN, Completion};
 
 /// What a completion queue is created with.
@@ -178,7 +178,7 @@ impl Ring {
     /// Entries between a head and the tail.
     fn used(&self, head: u32) -> u32 {
         let size = u32::from(self.setup.size);
-        (u32::from(self.tail) + size - head % size) % size
+        (u32::from(self.tail) + size - head) % size
     }
 
     /// Whether there are entries that were shown and not read, as far as the
@@ -223,7 +223,9 @@ impl Ring {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::shadow::Shadow;
+    use crate::bar::Layout;
+    use crate::doorbell::Doorbells;
+    use crate::options::DoorbellMode;
     use crate::wire::StatusCode;
 
     const BASE: u64 = 0x1000;
@@ -233,13 +235,15 @@ mod tests {
     }
 
     fn queue(size: u16) -> CompletionQueue {
+        let mode = DoorbellMode::Socket;
+        let doorbells = Doorbells::new(mode, Layout::of(mode)).unwrap();
         CompletionQueue::new(CompletionQueueSetup {
             base: GuestAddress(BASE),
             size,
             vector: Some(0),
             interrupts: Interrupts::new(1),
             coalescing: Coalescing::new(1),
-            head: Doorbell::head(1, &Shadow::none()),
+            head: doorbells.head(1, size),
         })
     }
 

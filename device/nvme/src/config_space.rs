@@ -5,7 +5,7 @@
 //! The VMM emulates what concerns addresses and routing, and passes the rest
 //! on. Each byte has a mask of the bits that the guest can change.
 
-use crate::bar::{BAR_LEN, PBA_OFFSET, TABLE_OFFSET};
+use crate::bar::Layout;
 
 /// Bytes of the space.
 pub(crate) const CONFIG_LEN: usize = 256;
@@ -59,15 +59,15 @@ pub(crate) struct ConfigSpace {
 }
 
 impl ConfigSpace {
-    /// With so many MSI-X vectors, 1 to 2048.
-    pub(crate) fn new(vectors: u16) -> ConfigSpace {
+    /// With so many MSI-X vectors, 1 to 2048, and a BAR 0 that looks so.
+    pub(crate) fn new(vectors: u16, bar: Layout) -> ConfigSpace {
         let mut space = ConfigSpace {
             bytes: [0; CONFIG_LEN],
             writable: [0; CONFIG_LEN],
         };
-        space.header();
+        space.header(bar);
         space.power_management();
-        space.msix(vectors);
+        space.msix(vectors, bar);
         space.pci_express();
         space
     }
@@ -84,7 +84,7 @@ impl ConfigSpace {
         }
     }
 
-    fn header(&mut self) {
+    fn header(&mut self, bar: Layout) {
         self.put(0x00, &VENDOR_ID.to_le_bytes());
         self.put(0x02, &DEVICE_ID.to_le_bytes());
         self.allow(0x04, &COMMAND_MASK.to_le_bytes());
@@ -92,7 +92,7 @@ impl ConfigSpace {
         // Revision 0 in the lowest byte.
         self.put(0x08, &(CLASS << 8).to_le_bytes());
         self.put(0x10, &BAR_MEMORY_64.to_le_bytes());
-        let bar_mask = !(BAR_LEN - 1);
+        let bar_mask = !(bar.len() - 1);
         self.allow(0x10, &bar_mask.to_le_bytes());
         self.put(0x2c, &VENDOR_ID.to_le_bytes());
         self.put(0x2e, &DEVICE_ID.to_le_bytes());
@@ -111,13 +111,13 @@ impl ConfigSpace {
     }
 
     /// Table and pending bits in BAR 0 (7.7.2).
-    fn msix(&mut self, vectors: u16) {
+    fn msix(&mut self, vectors: u16, bar: Layout) {
         self.put(CAP_MSIX, &[ID_MSIX, CAP_PCIE]);
         self.put(CAP_MSIX + 2, &(vectors - 1).to_le_bytes());
         // Function mask and enable.
         self.allow(CAP_MSIX + 3, &[0xc0]);
-        self.put(CAP_MSIX + 4, &TABLE_OFFSET.to_le_bytes()[..4]);
-        self.put(CAP_MSIX + 8, &PBA_OFFSET.to_le_bytes()[..4]);
+        self.put(CAP_MSIX + 4, &bar.table().to_le_bytes()[..4]);
+        self.put(CAP_MSIX + 8, &bar.pending().to_le_bytes()[..4]);
     }
 
     /// Version 2, an endpoint that can be reset by itself (7.5.3).
@@ -161,6 +161,9 @@ impl ConfigSpace {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::options::DoorbellMode;
+
+    const BAR: Layout = Layout::of(DoorbellMode::Shadow);
 
     fn read<const N: usize>(space: &ConfigSpace, offset: u8) -> [u8; N] {
         let mut bytes = [0xee; N];
@@ -170,7 +173,7 @@ mod tests {
 
     #[test]
     fn every_capability_is_found_by_following_the_list() {
-        let space = ConfigSpace::new(65);
+        let space = ConfigSpace::new(65, BAR);
         let mut found = Vec::new();
         let [mut at] = read(&space, 0x34);
         while at != 0 {
@@ -185,7 +188,7 @@ mod tests {
 
     #[test]
     fn only_what_can_be_changed_changes() {
-        let mut space = ConfigSpace::new(1);
+        let mut space = ConfigSpace::new(1, BAR);
         let before: [u8; 256] = read(&space, 0);
         assert_eq!(space.write(0, &[0xff; 0x69]), Asked::Nothing);
         assert_eq!(space.write(0x6a, &[0xff; 0x96]), Asked::Nothing);
@@ -200,7 +203,7 @@ mod tests {
 
     #[test]
     fn the_bit_that_resets_the_function_asks_for_it_and_reads_as_zero() {
-        let mut space = ConfigSpace::new(1);
+        let mut space = ConfigSpace::new(1, BAR);
         let offset = u64::from(DEVICE_CONTROL);
         assert_eq!(space.write(offset, &[0x10, 0x80]), Asked::FunctionReset);
         assert_eq!(read(&space, DEVICE_CONTROL), [0x10, 0x00]);

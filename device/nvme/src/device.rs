@@ -2,16 +2,19 @@
 //! The PCI function around the controller, as the VMM sees it over vfio-user:
 //! configuration space, BAR 0, interrupts and the guest's memory.
 
-use std::os::fd::OwnedFd;
+use std::io;
+use std::os::fd::{BorrowedFd, OwnedFd};
 
 use irqstorm_front_end::sharing;
 use rustix::io::Errno;
 use vm_memory::GuestAddressSpace;
 
-use crate::bar::{BAR_LEN, Place};
+use crate::bar::{Area, Layout, Place};
 use crate::config_space::{Asked, CONFIG_LEN, ConfigSpace};
 use crate::controller::{Controller, Parts};
+use crate::doorbell::Doorbells;
 use crate::interrupts::Interrupts;
+use crate::mapped::MappedPages;
 use crate::memory::{DmaMap, DmaMaps};
 use crate::vfio_user::{Device, IrqAction, IrqKind, Region};
 
@@ -21,19 +24,31 @@ pub(crate) struct Function {
     interrupts: Interrupts,
     config: ConfigSpace,
     controller: Controller,
+    bar: Layout,
+    doorbells: Doorbells,
 }
 
 impl Function {
-    pub(crate) fn new(parts: Parts) -> Function {
+    /// Fails if there is no memory to be had for the doorbells.
+    pub(crate) fn new(parts: Parts) -> io::Result<Function> {
         let vectors = parts.options.vectors();
         let memory = DmaMaps::new();
         let interrupts = Interrupts::new(vectors);
-        Function {
-            config: ConfigSpace::new(vectors),
-            controller: Controller::new(parts, memory.memory().clone(), interrupts.clone()),
+        let bar = Layout::of(parts.options.doorbells);
+        let doorbells = Doorbells::new(parts.options.doorbells, bar)?;
+        Ok(Function {
+            config: ConfigSpace::new(vectors, bar),
+            controller: Controller::new(
+                parts,
+                memory.memory().clone(),
+                interrupts.clone(),
+                doorbells.clone(),
+            ),
             memory,
             interrupts,
-        }
+            bar,
+            doorbells,
+        })
     }
 
     /// Pending bits from one byte on.
@@ -48,7 +63,7 @@ impl Function {
     }
 
     fn write_bar(&mut self, offset: u64, value: u32) {
-        match Place::of(offset) {
+        match self.bar.place(offset) {
             Place::Register(at) => self.controller.write_register(at, value),
             Place::Doorbell(doorbell) => self.controller.ring(doorbell, value),
             // The VMM keeps the table, and nobody can write what is pending.
@@ -83,14 +98,29 @@ impl Device for Function {
 
     fn region_len(&self, region: Region) -> u64 {
         match region {
-            Region::Bar0 => BAR_LEN,
+            Region::Bar0 => self.bar.len(),
             Region::Config => CONFIG_LEN as u64,
         }
     }
 
+    fn mapped(&self, region: Region) -> Option<(Area, BorrowedFd<'_>)> {
+        match region {
+            Region::Bar0 => self.doorbells.pages().map(MappedPages::area),
+            Region::Config => None,
+        }
+    }
+
+    fn wake(&self) -> Option<BorrowedFd<'_>> {
+        self.doorbells.complains_through()
+    }
+
+    fn woken(&mut self) {
+        self.controller.tell_refused();
+    }
+
     fn read(&mut self, region: Region, offset: u64, into: &mut [u8]) {
         into.fill(0);
-        match (region, Place::of(offset)) {
+        match (region, self.bar.place(offset)) {
             (Region::Config, _) => self.config.read(offset, into),
             (Region::Bar0, Place::Register(at)) => self.controller.read_registers(at, into),
             (Region::Bar0, Place::Pending(from)) => self.read_pending(from, into),
@@ -149,7 +179,8 @@ impl Device for Function {
 
     fn reset(&mut self) {
         self.controller.reset_function();
-        self.config = ConfigSpace::new(u16::try_from(self.interrupts.count()).unwrap_or(u16::MAX));
+        let vectors = u16::try_from(self.interrupts.count()).unwrap_or(u16::MAX);
+        self.config = ConfigSpace::new(vectors, self.bar);
     }
 }
 

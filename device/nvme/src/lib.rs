@@ -16,20 +16,25 @@
 //! specification names, is told as an asynchronous event, or, where a queue
 //! itself cannot be reached, is fatal to the controller until it is reset.
 //!
-//! There is one namespace, without metadata or protection information.
+//! The disk is one namespace or cut into several, without metadata or protection
+//! information.
 
 #![forbid(unsafe_code)]
 
 mod activity;
 mod bar;
 mod coalescing;
+mod complaints;
 mod completion_queue;
 mod config_space;
 mod controller;
 mod data;
 mod device;
+mod doorbell;
 mod interrupts;
+mod mapped;
 mod memory;
+mod namespaces;
 mod options;
 mod parse;
 mod queue;
@@ -39,6 +44,8 @@ mod shadow;
 mod vfio_user;
 mod wire;
 
-pub use options::{MAX_QUEUE_SIZE, MAX_QUEUES, Options, OptionsError};
+pub use options::{
+    DoorbellMode, MAX_NAMESPACES, MAX_QUEUE_SIZE, MAX_QUEUES, Options, OptionsError,
+};
 pub use queue::NvmeQueue;
 pub use server::{ServeError, Server, SetupError};

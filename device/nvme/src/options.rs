@@ -4,11 +4,30 @@
 use irqstorm_core::store::Geometry;
 use irqstorm_front_end::Serial;
 
+use crate::namespaces::Namespaces;
+
 /// The most I/O queue pairs of a controller.
 pub const MAX_QUEUES: u16 = 64;
 
 /// The most entries of an I/O queue.
 pub const MAX_QUEUE_SIZE: u16 = 4096;
+
+/// The most namespaces of a disk: their ids are told in one page (5.17.2.3).
+pub const MAX_NAMESPACES: u16 = 1024;
+
+/// How the driver's doorbells come to the device.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DoorbellMode {
+    /// As writes of registers, over the VMM's socket.
+    Socket,
+    /// So, until the driver keeps a shadow of them in its memory (doorbell
+    /// buffers), which it is offered.
+    #[default]
+    Shadow,
+    /// As memory of the BAR that the VMM maps: nobody is told of a write, so
+    /// that the device has to look.
+    Mapped,
+}
 
 /// The shape of the controller and its disk towards the guest.
 #[derive(Clone, Debug)]
@@ -19,8 +38,12 @@ pub struct Options {
     pub max_queue_size: u16,
     /// The controller's serial number.
     pub serial: Serial,
+    /// How doorbells come to the device.
+    pub doorbells: DoorbellMode,
     /// Capacity, block size, and whether it is read-only: those of the store.
     pub geometry: Geometry,
+    /// Namespaces that the disk is cut into, 1 to [`MAX_NAMESPACES`].
+    pub namespaces: u16,
 }
 
 /// Options that make no controller.
@@ -32,6 +55,12 @@ pub enum OptionsError {
     /// A queue size that is none.
     #[error("queues of {0} entries: 2 to {MAX_QUEUE_SIZE} are possible")]
     QueueSize(u16),
+    /// No namespace, or more than are told of at once.
+    #[error("a disk of {0} namespaces: 1 to {MAX_NAMESPACES} are possible")]
+    Namespaces(u16),
+    /// Namespaces without a block.
+    #[error("{0} namespaces of a disk that has fewer blocks")]
+    Empty(u16),
     /// A block size that no driver takes.
     #[error("logical blocks of {0} bytes: 512, 1024, 2048 and 4096 are possible")]
     BlockSize(u32),
@@ -44,7 +73,9 @@ impl Options {
             queues: MAX_QUEUES,
             max_queue_size: 1024,
             serial: Serial::default(),
+            doorbells: DoorbellMode::default(),
             geometry,
+            namespaces: 1,
         }
     }
 
@@ -59,7 +90,18 @@ impl Options {
         if !self.geometry.has_usable_blocks() {
             return Err(OptionsError::BlockSize(self.geometry.block_size));
         }
+        if !(1..=MAX_NAMESPACES).contains(&self.namespaces) {
+            return Err(OptionsError::Namespaces(self.namespaces));
+        }
+        if self.namespaces > 1 && self.cut().each().sectors == 0 {
+            return Err(OptionsError::Empty(self.namespaces));
+        }
         Ok(())
+    }
+
+    /// The disk in its namespaces.
+    pub(crate) fn cut(&self) -> Namespaces {
+        Namespaces::of(self.geometry, self.namespaces)
     }
 
     /// Interrupt vectors: one for the admin queue, one for each I/O queue.
@@ -95,5 +137,10 @@ mod tests {
             refused(|o| o.geometry.block_size = 520),
             OptionsError::BlockSize(520)
         );
+        assert_eq!(refused(|o| o.namespaces = 0), OptionsError::Namespaces(0));
+        let many = refused(|o| o.namespaces = 1025);
+        assert_eq!(many, OptionsError::Namespaces(1025));
+        let empty = |o: &mut Options| (o.namespaces, o.geometry.sectors) = (3, 2);
+        assert_eq!(refused(empty), OptionsError::Empty(3));
     }
 }

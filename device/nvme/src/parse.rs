@@ -3,18 +3,12 @@
 //! gets further than this (NVM Command Set 1.0, 3.2).
 
 use irqstorm_core::request::{Extent, Operation, Request, SECTOR_SIZE, Sector};
-use irqstorm_core::store::Geometry;
 use irqstorm_front_end::Segments;
 use vm_memory::{GuestMemoryMmap, Permissions};
 
 use crate::data::{prp, sgl};
+use crate::namespaces::Namespaces;
 use crate::wire::{Command, StatusCode};
-
-/// The one namespace (3.2.1).
-pub(crate) const NAMESPACE: u32 = 1;
-
-/// Stands for all namespaces, where that has a meaning (3.2.1.2).
-pub(crate) const ALL_NAMESPACES: u32 = u32::MAX;
 
 /// MDTS: the most bytes of a command's data are 2^8 pages of 4 KiB
 /// (5.17.2.1).
@@ -79,7 +73,7 @@ impl Parsed {
 /// What commands are read against.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Terms {
-    pub(crate) geometry: Geometry,
+    pub(crate) namespaces: Namespaces,
     /// Bytes of a memory page (3.1.3.5, CC.MPS).
     pub(crate) page: u64,
 }
@@ -87,7 +81,7 @@ pub(crate) struct Terms {
 impl Terms {
     /// Sectors in a logical block.
     pub(crate) fn block_sectors(&self) -> u64 {
-        u64::from(self.geometry.block_size) / SECTOR_SIZE
+        u64::from(self.namespaces.each().block_size) / SECTOR_SIZE
     }
 
     /// Reads the request that a command makes.
@@ -101,7 +95,8 @@ impl Terms {
         }
         match command.opcode() {
             opcode::FLUSH => {
-                self.check_namespace(command, true)?;
+                // A flush may be of all (VWC, 5.17.2.1).
+                self.namespaces.check_or_all(command.namespace())?;
                 Ok(Parsed::without_data(Request::bare(Operation::Flush)))
             }
             opcode::READ => self.transfer(memory, command, Direction::ToGuest),
@@ -114,40 +109,36 @@ impl Terms {
         }
     }
 
-    fn check_namespace(&self, command: &Command, or_all: bool) -> Result<(), StatusCode> {
-        match command.namespace() {
-            NAMESPACE => Ok(()),
-            ALL_NAMESPACES if or_all => Ok(()),
-            _ => Err(StatusCode::INVALID_NAMESPACE),
-        }
-    }
-
     fn check_writable(&self) -> Result<(), StatusCode> {
-        match self.geometry.read_only {
+        match self.namespaces.each().read_only {
             true => Err(StatusCode::WRITE_PROTECTED),
             false => Ok(()),
         }
     }
 
-    /// So many blocks from one on, all of which the disk has.
-    fn extent(&self, start: u64, blocks: u64) -> Result<Extent, StatusCode> {
+    /// So many blocks from one on, all of which the namespace has that begins at
+    /// `base` of the disk.
+    fn extent(&self, base: u64, start: u64, blocks: u64) -> Result<Extent, StatusCode> {
         let each = self.block_sectors();
         let start = start.checked_mul(each).ok_or(StatusCode::LBA_RANGE)?;
-        let extent = Extent {
+        let within = Extent {
             start: Sector(start),
             sectors: blocks * each,
         };
-        match extent.fits(self.geometry.sectors) {
-            true => Ok(extent),
+        match within.fits(self.namespaces.each().sectors) {
+            true => Ok(Extent {
+                start: Sector(base + start),
+                ..within
+            }),
             false => Err(StatusCode::LBA_RANGE),
         }
     }
 
     /// Starting LBA in dwords 10 and 11, number of blocks less one in 12.
     fn named_extent(&self, command: &Command) -> Result<Extent, StatusCode> {
-        self.check_namespace(command, false)?;
+        let base = self.namespaces.base(command.namespace())?;
         let blocks = u64::from(command.dword(12) & 0xffff) + 1;
-        self.extent(command.qword(10), blocks)
+        self.extent(base, command.qword(10), blocks)
     }
 
     fn transfer(
@@ -224,7 +215,7 @@ impl Terms {
         memory: &GuestMemoryMmap,
         command: &Command,
     ) -> Result<Parsed, StatusCode> {
-        self.check_namespace(command, false)?;
+        let base = self.namespaces.base(command.namespace())?;
         let ranges = usize::from((command.dword(10) & 0xff) as u8) + 1;
         let mut bytes = vec![0; ranges * RANGE_LEN];
         let data = self.data(memory, Permissions::Read, command, bytes.len() as u64)?;
@@ -234,17 +225,17 @@ impl Terms {
         if command.dword(11) & ATTRIBUTE_DEALLOCATE != 0 {
             self.check_writable()?;
             for range in bytes.as_chunks::<RANGE_LEN>().0 {
-                request.extents.extend(self.range(range)?);
+                request.extents.extend(self.range(base, range)?);
             }
         }
         Ok(Parsed::without_data(request))
     }
 
     /// Context attributes, number of blocks, starting LBA; none for no block.
-    fn range(&self, range: &[u8; RANGE_LEN]) -> Result<Option<Extent>, StatusCode> {
+    fn range(&self, base: u64, range: &[u8; RANGE_LEN]) -> Result<Option<Extent>, StatusCode> {
         let [_, _, _, _, n0, n1, n2, n3, start @ ..] = *range;
         let blocks = u64::from(u32::from_le_bytes([n0, n1, n2, n3]));
-        let extent = self.extent(u64::from_le_bytes(start), blocks)?;
+        let extent = self.extent(base, u64::from_le_bytes(start), blocks)?;
         Ok(Some(extent).filter(|extent| extent.sectors > 0))
     }
 }

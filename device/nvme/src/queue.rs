@@ -10,13 +10,13 @@ use std::time::Instant;
 use irqstorm_core::queue::{BrokenQueue, BufferError, GuestBuffers, Lie, RequestQueue, Taken};
 use irqstorm_core::request::{Operation, Outcome, Status};
 use irqstorm_core::units::Nanos;
-use irqstorm_front_end::{DataBuffers, Limiter, Memory, Segments};
+use irqstorm_front_end::{DataBuffers, Limiter, Memory, Past, Segments};
 use vm_memory::{Bytes, GuestAddress, GuestAddressSpace, GuestMemoryMmap};
 
 use crate::activity::{Activity, ErrorEntry};
 use crate::completion_queue::CompletionQueue;
-use crate::parse::{Direction, NAMESPACE, Terms};
-use crate::shadow::Doorbell;
+use crate::doorbell::Doorbell;
+use crate::parse::{Direction, Terms};
 use crate::wire::{Command, Completion, SQE_LEN, StatusCode};
 
 /// What a submission queue is created with.
@@ -43,6 +43,8 @@ pub(crate) struct SubmissionQueueSetup {
 pub struct NvmeQueue {
     setup: SubmissionQueueSetup,
     head: u16,
+    /// Ids of commands.
+    past: Past,
     /// Whether someone looks without being kicked.
     polled: bool,
     refusals: Limiter,
@@ -54,7 +56,8 @@ pub struct NvmeQueue {
 pub struct Token {
     command_id: u16,
     operation: Option<Operation>,
-    /// Where it begins, in logical blocks.
+    namespace: u32,
+    /// Where it begins there, in logical blocks.
     block: u64,
     sectors: u64,
     data: Segments,
@@ -71,6 +74,7 @@ impl NvmeQueue {
         NvmeQueue {
             setup,
             head: 0,
+            past: Past::default(),
             polled: false,
             refusals: Limiter::default(),
             unsaid: Limiter::default(),
@@ -103,7 +107,7 @@ impl NvmeQueue {
     /// Whether there is a command; if not, the driver is asked to kick for the
     /// next, unless it need not.
     fn has_command(&self, memory: &GuestMemoryMmap) -> bool {
-        let tail = || self.setup.tail.get(memory) % u32::from(self.setup.size);
+        let tail = || self.setup.tail.get(memory);
         let head = u32::from(self.head);
         if tail() != head || self.polled {
             return tail() != head;
@@ -132,6 +136,7 @@ impl NvmeQueue {
         let mut token = Token {
             command_id: command.id(),
             operation: None,
+            namespace: command.namespace(),
             block: 0,
             sectors: 0,
             data: Segments::default(),
@@ -142,7 +147,10 @@ impl NvmeQueue {
         let request = match self.setup.terms.parse(memory, command) {
             Ok(parsed) => {
                 token.operation = Some(parsed.request.operation);
-                token.block = parsed.request.start().0 / self.setup.terms.block_sectors();
+                let terms = &self.setup.terms;
+                let base = terms.namespaces.base(token.namespace).unwrap_or(0);
+                let start = parsed.request.start().0.saturating_sub(base);
+                token.block = start / terms.block_sectors();
                 token.sectors = parsed.request.extents.iter().map(|e| e.sectors).sum();
                 token.data = parsed.data;
                 token.direction = parsed.direction;
@@ -180,6 +188,7 @@ impl NvmeQueue {
             Status::Ok => StatusCode::SUCCESS,
             Status::IoError => token.refused.unwrap_or(StatusCode::INTERNAL),
             Status::Unsupported => token.refused.unwrap_or(StatusCode::INVALID_OPCODE),
+            Status::Aborted => StatusCode::ABORT_REQUESTED,
         }
     }
 
@@ -205,7 +214,7 @@ impl NvmeQueue {
                 command_id: token.command_id,
                 status,
                 block: token.block,
-                namespace: NAMESPACE,
+                namespace: token.namespace,
             });
         }
     }
@@ -233,6 +242,14 @@ impl NvmeQueue {
                     ..entry
                 };
                 entries = [Some(stray), Some(entry)];
+            }
+            Some(Lie::StaleId) => {
+                let stale = self.past.stale();
+                let stray = stale.map(|command_id| Completion {
+                    command_id,
+                    ..entry
+                });
+                entries = [stray, Some(entry)];
             }
         }
         for entry in entries.into_iter().flatten() {
@@ -279,6 +296,7 @@ impl RequestQueue for NvmeQueue {
             return Ok(None);
         }
         let command = self.fetch(&memory)?;
+        self.past.taken(command.id());
         Ok(Some(self.read(&memory, &command)))
     }
 
@@ -325,7 +343,9 @@ impl RequestQueue for NvmeQueue {
             status,
         };
         let memory = self.setup.memory.memory();
-        self.write(&memory, entry, lie)
+        let written = self.write(&memory, entry, lie);
+        self.past.completed(entry.command_id);
+        written
     }
 
     fn publish(&mut self) -> Result<(), BrokenQueue> {
@@ -337,6 +357,10 @@ impl RequestQueue for NvmeQueue {
     /// A driver that keeps shadow doorbells is not asked to kick meanwhile.
     fn set_polled(&mut self, polled: bool) {
         self.polled = polled;
+    }
+
+    fn name(token: &Token) -> Option<u16> {
+        Some(token.command_id)
     }
 
     fn coalesces_until(&mut self, now: Nanos) -> Option<Nanos> {

@@ -96,18 +96,24 @@ pub(crate) struct Registers {
 }
 
 impl Registers {
-    /// Those of a controller with queues of up to so many entries.
-    pub(crate) fn new(max_queue_size: u16) -> Registers {
+    /// Those of a controller with queues of up to so many entries, and doorbells
+    /// that lie 4 bytes apart, shifted by so much.
+    pub(crate) fn new(max_queue_size: u16, doorbell_stride: u32) -> Registers {
         // MQES counts from 0. Queues are contiguous (CQR), the subsystem can
         // be reset (NSSRS), the command set is NVM (CSS), and what is enabled
         // is ready with its media (CRMS).
         let capabilities = u64::from(max_queue_size - 1)
             | 1 << 16
             | u64::from(READY_TIMEOUT) << 24
+            | u64::from(doorbell_stride & 0xf) << 32
             | 1 << 36
             | 1 << 37
             | u64::from(MAX_PAGE_EXPONENT) << 52
             | 1 << 59;
+        Registers::reset_with(capabilities)
+    }
+
+    fn reset_with(capabilities: u64) -> Registers {
         Registers {
             capabilities,
             configuration: 0,
@@ -182,8 +188,7 @@ impl Registers {
 
     /// As after a reset of the function: everything.
     pub(crate) fn reset(&mut self) {
-        let max_queue_size = (self.capabilities & 0xffff) as u16 + 1;
-        *self = Registers::new(max_queue_size);
+        *self = Registers::reset_with(self.capabilities);
     }
 
     /// The 32 bits at an offset that is a multiple of 4.
@@ -272,7 +277,7 @@ mod tests {
 
     /// Queues of 32 and 16 entries, the controller not enabled yet.
     fn prepared() -> Registers {
-        let mut registers = Registers::new(1024);
+        let mut registers = Registers::new(1024, 0);
         for (at, value) in [
             (offset::AQA, 0x000f_001f),
             (offset::ASQ, 0x2000),
@@ -287,7 +292,7 @@ mod tests {
 
     #[test]
     fn capabilities_lie_where_the_specification_puts_them() {
-        let registers = Registers::new(1024);
+        let registers = Registers::new(1024, 0);
         assert_eq!(word(&registers, 0), 1023 | 1 << 16 | 20 << 24);
         assert_eq!(word(&registers, 4), 1 << 4 | 1 << 5 | 4 << 20 | 1 << 27);
         assert_eq!(word(&registers, offset::VS), 0x20000);
@@ -295,6 +300,8 @@ mod tests {
         let mut odd = [0; 3];
         registers.read(1, false, 0, &mut odd);
         assert_eq!(odd, [0x03, 0x01, 0x14]);
+        let apart = Registers::new(1024, 9);
+        assert_eq!(word(&apart, 4) & 0xf, 9);
     }
 
     #[test]
@@ -361,7 +368,7 @@ mod tests {
 
     #[test]
     fn what_is_read_only_or_reserved_stays() {
-        let mut registers = Registers::new(2);
+        let mut registers = Registers::new(2, 0);
         for at in (0..0x1000).step_by(4) {
             let changes = matches!(
                 at,

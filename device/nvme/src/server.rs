@@ -5,9 +5,10 @@ use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use irqstorm_core::inbox::Inbox;
-use irqstorm_core::queue::ConfigLine;
+use irqstorm_core::queue::{ConfigLine, FailureLine};
 use irqstorm_front_end::{CacheMode, Connections, FrontEnd, StopHandle, WaitError};
 
 use crate::controller::{Identity, Parts};
@@ -33,6 +34,9 @@ pub enum ServeError {
     /// Waiting for a connection failed.
     #[error("{0}")]
     Wait(#[from] WaitError),
+    /// There is no memory for doorbells that the guest writes.
+    #[error("make the doorbells: {0}")]
+    Doorbells(#[source] io::Error),
     /// The VMM did what cannot be served. A listener's connection ends so with
     /// a line in the log, and the next one is waited for.
     #[error("serve the VMM: {0}")]
@@ -57,11 +61,21 @@ impl Server {
             inbox,
             cache_mode: CacheMode::new(),
             activity: Arc::default(),
+            fatal: Arc::default(),
         };
         Ok(Server {
             parts,
             connections: Connections::new().map_err(SetupError::Stop)?,
         })
+    }
+}
+
+/// CSTS.CFS of the controller that is served.
+struct FatalStatus(Arc<AtomicBool>);
+
+impl FailureLine for FatalStatus {
+    fn fail(&self) {
+        self.0.store(true, Ordering::Release);
     }
 }
 
@@ -76,6 +90,11 @@ impl FrontEnd for Server {
     /// NVMe has no interrupt for its configuration.
     fn config_line(&self) -> Option<Box<dyn ConfigLine>> {
         None
+    }
+
+    /// CSTS.CFS (3.1.3.6).
+    fn failure_line(&self) -> Option<Box<dyn FailureLine>> {
+        Some(Box::new(FatalStatus(Arc::clone(&self.parts.fatal))))
     }
 
     fn handle(&self) -> StopHandle {
@@ -97,7 +116,7 @@ impl FrontEnd for Server {
     fn serve_stream(&self, stream: UnixStream) -> Result<(), ServeError> {
         tracing::info!("VMM connected");
         self.parts.cache_mode.set_writeback(true);
-        let mut function = Function::new(self.parts.clone());
+        let mut function = Function::new(self.parts.clone()).map_err(ServeError::Doorbells)?;
         let served = self
             .connections
             .watching(&stream, || vfio_user::serve(&stream, &mut function))?;

@@ -28,6 +28,7 @@ pub fn config(scenario: &str, queues: u16) -> Result<PumpConfig, ScenarioError> 
         queues,
         replay: None,
         config_line: None,
+        failure_line: None,
         floor: Floor::default(),
     })
 }

@@ -222,6 +222,10 @@ impl RequestQueue for FakeQueue {
         self.0.borrow_mut().signals += 1;
     }
 
+    fn name(token: &FakeToken) -> Option<u16> {
+        u16::try_from(token.tag).ok()
+    }
+
     fn abandon(&mut self, _: FakeToken) {
         self.0.borrow_mut().abandoned += 1;
     }

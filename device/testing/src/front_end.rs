@@ -177,6 +177,8 @@ pub fn lies_beside_the_truth<D: Driven>(mut make: impl FnMut() -> D) {
     for (lie, extra) in [
         (Lie::DuplicateId, 1),
         (Lie::OutOfRangeId, 1),
+        // Nothing was completed before.
+        (Lie::StaleId, 0),
         (Lie::Length(7), 0),
     ] {
         let mut driven = make();

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use irqstorm_core::queue::{BrokenQueue, GuestBuffers, Lie, RequestQueue, Taken};
 use irqstorm_core::request::{Outcome, QueueId};
-use irqstorm_front_end::{DataBuffers, Limiter, LineSlot, Memory, Near, Segments, Spare};
+use irqstorm_front_end::{DataBuffers, Limiter, LineSlot, Memory, Near, Past, Segments, Spare};
 use virtio_queue::{Queue, QueueT};
 use vm_memory::{
     GuestAddress, GuestAddressSpace, GuestMemoryError, GuestMemoryLoadGuard, GuestMemoryMmap,
@@ -45,6 +45,8 @@ pub struct VirtioQueue {
     in_flight: u16,
     /// Heads completed, not published yet.
     completed: Vec<u16>,
+    /// Heads completed before.
+    past: Past,
     /// Where what is in flight outlives this device.
     outlives: Option<InFlight>,
     spare: Spare,
@@ -115,6 +117,7 @@ impl VirtioQueue {
             taken: vec![false; usize::from(ring.size())],
             in_flight: 0,
             completed: Vec::new(),
+            past: Past::default(),
             outlives,
             avail: AvailRing::new(ring),
             spare: Spare::default(),
@@ -145,6 +148,7 @@ impl VirtioQueue {
         match self.taken.get_mut(usize::from(head)) {
             Some(taken) if !*taken => {
                 *taken = true;
+                self.past.taken(head);
                 self.in_flight = self.in_flight.saturating_add(1);
                 self.used.came_back(head);
                 Ok(())
@@ -250,6 +254,12 @@ impl VirtioQueue {
                 self.used.write_element(memory, self.depth(), 0)?;
                 self.used.write(memory, head, len)
             }
+            Some(Lie::StaleId) => {
+                if let Some(stale) = self.past.stale() {
+                    self.used.write_element(memory, u32::from(stale), 1)?;
+                }
+                self.used.write(memory, head, len)
+            }
         }
     }
 
@@ -259,7 +269,7 @@ impl VirtioQueue {
     fn has_room_for(&mut self, lie: Lie) -> bool {
         let elements = match lie {
             Lie::Length(_) => 0,
-            Lie::DuplicateId | Lie::OutOfRangeId => 1,
+            Lie::DuplicateId | Lie::OutOfRangeId | Lie::StaleId => 1,
         };
         let room = self.used.room().saturating_sub(self.in_flight);
         if elements <= room {
@@ -359,12 +369,15 @@ impl RequestQueue for VirtioQueue {
         }
         if let Some(outlives) = &mut self.outlives {
             match lie {
-                Some(Lie::DuplicateId | Lie::OutOfRangeId) => outlives.ledger().give_up(),
+                Some(Lie::DuplicateId | Lie::OutOfRangeId | Lie::StaleId) => {
+                    outlives.ledger().give_up()
+                }
                 Some(Lie::Length(_)) | None => outlives.ledger().complete(token.head),
             }
         }
         self.in_flight = self.in_flight.saturating_sub(1);
         self.completed.push(token.head);
+        self.past.completed(token.head);
         self.spare.keep(token.data);
         self.latest = Some(latest);
         Ok(())

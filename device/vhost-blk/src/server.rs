@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use irqstorm_core::inbox::Inbox;
-use irqstorm_core::queue::ConfigLine;
+use irqstorm_core::queue::{ConfigLine, FailureLine};
 use irqstorm_front_end::{CacheMode, Connections, FrontEnd, StopHandle, WaitError, sharing};
 use vhost::vhost_user::{Error as ProtocolError, Listener};
 use vhost_user_backend::{Error as DaemonError, VhostUserDaemon};
@@ -117,6 +117,11 @@ impl FrontEnd for Server {
 
     fn config_line(&self) -> Option<Box<dyn ConfigLine>> {
         Some(Box::new(self.config_vector.clone()))
+    }
+
+    /// The status register is the VMM's, which asks no back-end for it.
+    fn failure_line(&self) -> Option<Box<dyn FailureLine>> {
+        None
     }
 
     fn handle(&self) -> StopHandle {

@@ -48,7 +48,8 @@ pub(crate) const AVAIL_F_NO_INTERRUPT: u16 = 1;
 pub(crate) fn status_byte(status: Status) -> u8 {
     let value = match status {
         Status::Ok => virtio_blk::VIRTIO_BLK_S_OK,
-        Status::IoError => virtio_blk::VIRTIO_BLK_S_IOERR,
+        // A driver has no way to take a request back.
+        Status::IoError | Status::Aborted => virtio_blk::VIRTIO_BLK_S_IOERR,
         Status::Unsupported => virtio_blk::VIRTIO_BLK_S_UNSUPP,
     };
     let [byte, ..] = value.to_le_bytes();

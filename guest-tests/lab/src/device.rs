@@ -14,6 +14,7 @@ use irqstorm_core::control::{
 };
 use irqstorm_core::pattern::Replay;
 
+use crate::cli::ControllerArguments;
 use crate::control::Control;
 use crate::failure::{Failure, io_failure};
 use crate::interrupt;
@@ -99,6 +100,8 @@ pub(crate) struct DeviceOptions {
     pub(crate) control_socket: PathBuf,
     /// Its disk.
     pub(crate) disk: Disk,
+    /// How it offers it.
+    pub(crate) controller: ControllerArguments,
     /// The queues it offers.
     pub(crate) queues: u16,
     /// The seed of its random choices.
@@ -140,6 +143,7 @@ impl DeviceOptions {
             let change = if self.resizes { "resized" } else { "told" };
             option("--config-change", change.into());
         }
+        line.extend(self.controller.words());
         if self.disk.read_only {
             line.push("--read-only".into());
         }

@@ -370,8 +370,8 @@ fn colours_stay_away_from_what_is_no_terminal() {
 fn every_ctl_command_has_an_example() {
     let folder = tempfile::tempdir().unwrap();
     for command in [
-        "status", "hold", "unhold", "list", "release", "fire", "volley", "storm", "scenario",
-        "set", "get", "phase", "mark", "wait", "watch", "metrics",
+        "status", "hold", "unhold", "list", "release", "fire", "volley", "fail", "storm",
+        "scenario", "set", "get", "phase", "mark", "wait", "watch", "metrics",
     ] {
         let ended = irqstorm(folder.path(), &["ctl", command, "--help"]);
         let example = format!("\n  irqstorm ctl {command}");

@@ -38,6 +38,9 @@ pub enum Command {
     /// Raises one interrupt on every queue at one instant: answered with
     /// [`VolleyReply`](super::VolleyReply).
     Volley {},
+    /// Has the device fail: it says so to its driver and completes nothing until
+    /// that resets it. Answered with [`FailReply`](super::FailReply).
+    Fail {},
     /// Starts or stops the scenario's storms: answered with
     /// [`StormReply`](super::StormReply).
     Storm {

@@ -26,8 +26,8 @@ pub use command::{
     Command, Fire, Hold, List, MAX_FIRE, MAX_LIST, MAX_WAIT, Part, Selection, Subscribe, Wait,
 };
 pub use reply::{
-    Code, ConfigCounts, FireReply, Greeting, HeldEntry, HoldReply, KnobReply, ListReply, MarkReply,
-    MetricsReply, PhaseReply, Precision, Quantiles, Refusal, ReleaseReply, ReplayStatus,
+    Code, ConfigCounts, FailReply, FireReply, Greeting, HeldEntry, HoldReply, KnobReply, ListReply,
+    MarkReply, MetricsReply, PhaseReply, Precision, Quantiles, Refusal, ReleaseReply, ReplayStatus,
     ScenarioReply, StatusReply, StormReply, SubscribeReply, VolleyReply,
 };
 pub use wire::{Answer, Pushed, Reply, format_line, parse_line};
@@ -39,13 +39,14 @@ pub const PROTOCOL: u32 = 1;
 pub const MAX_LINE: usize = 1 << 20;
 
 /// The names of all commands, as the greeting tells them.
-pub const COMMANDS: [&str; 15] = [
+pub const COMMANDS: [&str; 16] = [
     "status",
     "hold",
     "list",
     "release",
     "fire",
     "volley",
+    "fail",
     "storm",
     "scenario",
     "set",

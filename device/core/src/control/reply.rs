@@ -191,6 +191,15 @@ pub struct VolleyReply {
     pub skew: Nanos,
 }
 
+/// Answer to [`Command::Fail`](super::Command::Fail).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailReply {
+    /// How many queues were stopped.
+    pub queues: u32,
+    /// How many requests were in flight on them, and are given up.
+    pub requests: u64,
+}
+
 /// Answer to [`Command::Storm`](super::Command::Storm).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StormReply {

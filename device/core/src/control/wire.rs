@@ -108,6 +108,7 @@ mod tests {
                 ..Fire::default()
             }),
             Command::Volley {},
+            Command::Fail {},
             Command::Storm {
                 on: false,
                 name: Some("noise".into()),

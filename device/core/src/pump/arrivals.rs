@@ -131,6 +131,7 @@ impl<Q: RequestQueue> Pump<Q> {
     fn is_at_once(&self, due: Nanos, arrival: &Arrival, plan: &Plan) -> bool {
         due == arrival.at
             && self.holds.is_empty()
+            && plan.fault != Some(Fault::DeviceFailure)
             && self.phase().script.order.window().is_none()
             && !matches!(plan.interrupt, Interrupt::Early { .. })
             && self.desk.timeline.next_due().is_none_or(|next| next > due)

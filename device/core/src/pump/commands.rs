@@ -65,6 +65,7 @@ impl<Q: RequestQueue> Pump<Q> {
                     skew: volley.skew,
                 })
             }
+            Command::Fail {} => self.fail(moment),
             Command::Storm { on, name } => self.storm(on, name.as_deref(), moment.now),
             Command::Scenario { toml, name } => self.replace_scenario(&toml, name, moment),
             Command::Set { knob, value } => self.turn_knob(knob, value, moment),
@@ -196,6 +197,7 @@ impl<Q: RequestQueue> Pump<Q> {
 
     fn replace_scenario(&mut self, toml: &str, name: String, moment: Moment) -> Answer {
         let scenario = Scenario::parse(&name, toml).map_err(refused)?;
+        self.check_failures(&scenario)?;
         self.set_scenario(scenario, name.clone(), moment);
         reply(ScenarioReply {
             scenario: name,
@@ -210,6 +212,7 @@ impl<Q: RequestQueue> Pump<Q> {
             Refusal::new(Code::BadRequest, text)
         })?;
         let scenario = self.scenario.with_knob(&knob, toml).map_err(refused)?;
+        self.check_failures(&scenario)?;
         self.adjust_scenario(scenario, moment);
         reply(KnobReply {
             value: self.knob(&knob).unwrap_or_default(),

@@ -12,7 +12,7 @@ use crate::filter::Traits;
 use crate::plan::Plan;
 use crate::queue::{BrokenQueue, RequestQueue};
 use crate::request::{Outcome, QueueId, RequestId, Status};
-use crate::scenario::Order;
+use crate::scenario::{Fault, Order};
 use crate::storm::Guard;
 use crate::units::Nanos;
 
@@ -143,6 +143,25 @@ impl<Q: RequestQueue> Lane<Q> {
 
     pub(super) fn get(&self, request: RequestId) -> Option<&InFlight<Q::Token>> {
         self.in_flight.get(&request)
+    }
+
+    /// The request in flight that its driver calls so, unless it is lost.
+    pub(super) fn named(&self, name: u16) -> Option<RequestId> {
+        let is_meant = |entry: &InFlight<Q::Token>| {
+            let lost = matches!(entry.plan.fault, Some(Fault::Lost { .. }));
+            !lost && Q::name(&entry.token) == Some(name)
+        };
+        let mut in_flight = self.in_flight.iter();
+        let found = in_flight.find(|(_, entry)| is_meant(entry));
+        found.map(|(&request, _)| request)
+    }
+
+    /// Has a request end otherwise than it would: no fault of its plan is left.
+    pub(super) fn end_as(&mut self, request: RequestId, outcome: Outcome) {
+        if let Some(in_flight) = self.in_flight.get_mut(&request) {
+            in_flight.outcome = outcome;
+            in_flight.plan.fault = None;
+        }
     }
 
     /// Holds a request, or holds it no longer; `None` if it is gone.

@@ -11,6 +11,7 @@
 mod arrivals;
 mod commands;
 mod completions;
+mod failure;
 mod holding;
 mod interrupts;
 mod lane;
@@ -34,7 +35,7 @@ use crate::filter::Filter;
 use crate::held::Held;
 use crate::inbox::Message;
 use crate::pattern::{Replay, Scripted};
-use crate::queue::{ConfigLine, RequestQueue};
+use crate::queue::{ConfigLine, FailureLine, RequestQueue};
 use crate::request::{QueueId, RequestId};
 use crate::scenario::{Scenario, Script};
 use crate::store::Store;
@@ -42,6 +43,7 @@ use crate::storm::Course;
 use crate::timeline::Timeline;
 use crate::units::Nanos;
 
+pub use failure::CANNOT_FAIL;
 use lane::Lane;
 use measured::Measured;
 use phases::{Marks, Progress};
@@ -63,6 +65,8 @@ pub struct PumpConfig {
     pub replay: Option<Replay>,
     /// The interrupt of the configuration, if the front-end has one.
     pub config_line: Option<Box<dyn ConfigLine>>,
+    /// How the device says that it has failed, if the front-end can.
+    pub failure_line: Option<Box<dyn FailureLine>>,
     /// What the machine takes at least.
     pub floor: Floor,
 }
@@ -103,6 +107,7 @@ pub struct Pump<Q: RequestQueue> {
     /// Room for the places of the queues that a volley strikes.
     struck: Vec<usize>,
     config_line: Option<Box<dyn ConfigLine>>,
+    failure_line: Option<Box<dyn FailureLine>>,
     config: ConfigCounts,
     guard_pauses: u64,
     storm_skipped: u64,
@@ -147,6 +152,7 @@ impl<Q: RequestQueue> Pump<Q> {
             last_storm: 0,
             struck: Vec::new(),
             config_line: config.config_line,
+            failure_line: config.failure_line,
             config: ConfigCounts::default(),
             guard_pauses: 0,
             storm_skipped: 0,
@@ -190,6 +196,10 @@ impl<Q: RequestQueue> Pump<Q> {
                 let drained = self.detach(queue, moment);
                 // The other side may have given up waiting.
                 let _ = done.send(drained);
+            }
+            Message::Abort { queue, name, done } => {
+                let aborted = self.abort(queue, name, moment);
+                let _ = done.send(aborted.into());
             }
             Message::Disconnect { done } => {
                 let abandoned = self.disconnect(moment);

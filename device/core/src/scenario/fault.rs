@@ -29,6 +29,12 @@ pub enum Fault {
     DuplicateId,
     /// Hostile: before its used element comes one that no request has.
     OutOfRangeId,
+    /// Not completed: the device fails when it would be, and completes nothing
+    /// any more until its driver resets it.
+    DeviceFailure,
+    /// Hostile: before its used element comes one of a request that was
+    /// completed long ago.
+    StaleId,
     /// Hostile: its used element tells this length.
     UsedLength(u32),
 }
@@ -48,6 +54,7 @@ impl Fault {
         match self {
             Fault::DuplicateId => Some(Lie::DuplicateId),
             Fault::OutOfRangeId => Some(Lie::OutOfRangeId),
+            Fault::StaleId => Some(Lie::StaleId),
             Fault::UsedLength(length) => Some(Lie::Length(length)),
             _ => None,
         }

@@ -113,6 +113,14 @@ impl Scenario {
         seeded
     }
 
+    /// Whether it has the device fail at some time.
+    pub fn fails_device(&self) -> bool {
+        let fails = |behaviour: &Behaviour| behaviour.fault == Some(Fault::DeviceFailure);
+        self.phases.iter().any(|Phase { script, .. }| {
+            fails(&script.base) || script.rules.iter().any(|rule| fails(&rule.behaviour))
+        })
+    }
+
     /// Its keys and values.
     pub fn document(&self) -> &Document {
         &self.document

@@ -183,6 +183,7 @@ fn a_hostile_scenario_has_its_lies_told() {
     for (fault, lie) in [
         ("'duplicate-id'", Lie::DuplicateId),
         ("'out-of-range-id'", Lie::OutOfRangeId),
+        ("'stale-id'", Lie::StaleId),
         ("{ used-length = 7 }", Lie::Length(7)),
     ] {
         let mut bench = bench(&format!("hostile = true\nfault = {fault}"), 1);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 //! The admin queue and its commands (5).
 
+use irqstorm_core::request::QueueId;
 use vm_memory::{Bytes, GuestAddress, GuestAddressSpace, GuestMemoryMmap, Permissions};
 
 use super::Controller;
@@ -92,7 +93,8 @@ impl Controller {
     /// Carries out every command that is in the queue, and tells what there is
     /// to tell.
     pub(super) fn run_admin(&mut self) {
-        loop {
+        // What has failed answers nothing (3.1.3.6, CSTS.CFS).
+        while !self.has_failed() {
             let memory = self.memory.memory();
             let next = self.admin.as_mut().and_then(|admin| admin.next(&memory));
             let Some(at) = next else {
@@ -153,6 +155,9 @@ impl Controller {
     }
 
     fn tell_events(&mut self) {
+        if self.has_failed() {
+            return;
+        }
         let memory = self.memory.memory();
         let has_room = |admin: &AdminQueue| admin.completions.room(&memory) > 0;
         while self.admin.as_ref().is_some_and(has_room)
@@ -176,8 +181,7 @@ impl Controller {
             opcode::GET_LOG_PAGE => plain(self.get_log_page(command)),
             opcode::GET_FEATURES => self.get_features(command),
             opcode::SET_FEATURES => self.set_features(command),
-            // Bit 0: not aborted. What is in flight is the scenario's to end.
-            opcode::ABORT => Ok(1),
+            opcode::ABORT => Ok(self.abort(command)),
             opcode::ASYNC_EVENT_REQUEST => match self.events.request(command.id()) {
                 true => return Answer::Later,
                 false => Err(StatusCode::ASYNC_EVENT_LIMIT),
@@ -188,6 +192,22 @@ impl Controller {
                 None => Err(StatusCode::INVALID_OPCODE),
             },
         })
+    }
+
+    /// Dword 10 names a submission queue and a command; bit 0 of the result says
+    /// that the command was not aborted (5.1).
+    fn abort(&mut self, command: &Command) -> u32 {
+        let dword = command.dword(10);
+        let (queue, id) = ((dword & 0xffff) as u16, (dword >> 16) as u16);
+        let aborted = match queue.checked_sub(1) {
+            Some(queue) => self.parts.inbox.abort(QueueId(queue), id),
+            // Whatever else comes to the admin queue is answered at once.
+            None => self.events.take_back(id),
+        };
+        if aborted && queue == 0 {
+            self.post(id, StatusCode::ABORT_REQUESTED, 0);
+        }
+        (!aborted).into()
     }
 
     /// Hands data to the guest, as much as the command has room for.

@@ -7,29 +7,30 @@ use vm_memory::{GuestAddress, GuestAddressSpace, GuestMemory, Permissions};
 use super::Controller;
 use super::events::Event;
 use crate::activity::ErrorEntry;
-use crate::bar::Doorbell;
+use crate::bar::Bell;
 use crate::wire::{Command, StatusCode};
 
 impl Controller {
     /// A doorbell is written. One of no queue, or with a value that its queue
     /// does not have, changes nothing and is told as an event (3.3.1.4).
-    pub(crate) fn ring(&mut self, doorbell: Doorbell, value: u32) {
+    pub(crate) fn ring(&mut self, doorbell: Bell, value: u32) {
         let value = u16::try_from(value & 0xffff).unwrap_or(0);
         let rung = match doorbell {
-            Doorbell::Tail(0) | Doorbell::Head(0) => self.ring_admin(doorbell, value),
-            Doorbell::Tail(queue) => self.queues.ring_tail(queue, value),
-            Doorbell::Head(queue) => self.queues.ring_head(queue, value),
+            Bell::Tail(0) | Bell::Head(0) => self.ring_admin(doorbell, value),
+            Bell::Tail(queue) => self.queues.ring_tail(queue, value),
+            Bell::Head(queue) => self.queues.ring_head(queue, value),
         };
         if let Err(event) = rung {
-            self.complain(doorbell, event);
+            let (Bell::Tail(queue) | Bell::Head(queue)) = doorbell;
+            self.complain(queue, event);
         }
     }
 
-    fn ring_admin(&mut self, doorbell: Doorbell, value: u16) -> Result<(), Event> {
+    fn ring_admin(&mut self, doorbell: Bell, value: u16) -> Result<(), Event> {
         let admin = self.admin.as_mut().ok_or(Event::InvalidDoorbell)?;
         match doorbell {
-            Doorbell::Tail(_) => admin.ring_tail(value)?,
-            Doorbell::Head(_) => admin.ring_head(value)?,
+            Bell::Tail(_) => admin.ring_tail(value)?,
+            Bell::Head(_) => admin.ring_head(value)?,
         }
         self.run_admin();
         Ok(())
@@ -41,6 +42,7 @@ impl Controller {
         &mut self,
         command: &Command,
     ) -> Result<(), StatusCode> {
+        let shadow = self.doorbells.shadow().ok_or(StatusCode::INVALID_OPCODE)?;
         let pages = [command.prp1(), command.prp2()];
         let memory = self.memory.memory();
         let is_page = |&at: &u64| {
@@ -52,18 +54,24 @@ impl Controller {
             return Err(StatusCode::INVALID_FIELD);
         }
         let [doorbells, event_indices] = pages.map(GuestAddress);
-        self.shadow.configure(doorbells, event_indices);
+        shadow.configure(doorbells, event_indices);
         // What was submitted before is in the shadow, too.
         self.queues.kick_all();
         Ok(())
     }
 
-    fn complain(&mut self, doorbell: Doorbell, event: Event) {
+    /// Tells of values that were found where no register was written.
+    pub(crate) fn tell_refused(&mut self) {
+        for queue in self.doorbells.refused() {
+            self.complain(queue, Event::InvalidDoorbellValue);
+        }
+    }
+
+    fn complain(&mut self, sq_id: u16, event: Event) {
         // Without admin queues there is no one to tell.
         if self.admin.is_none() {
             return;
         }
-        let (Doorbell::Tail(sq_id) | Doorbell::Head(sq_id)) = doorbell;
         self.parts.activity.failed(ErrorEntry {
             sq_id,
             command_id: u16::MAX,

@@ -47,6 +47,13 @@ impl AsyncEvents {
         room
     }
 
+    /// Gives a request up; false if there is none of this id.
+    pub(super) fn take_back(&mut self, command_id: u16) -> bool {
+        let before = self.requests.len();
+        self.requests.retain(|&waiting| waiting != command_id);
+        self.requests.len() < before
+    }
+
     /// Something has happened. What happens before it was told is the same.
     pub(super) fn happened(&mut self, event: Event) {
         self.event.get_or_insert(event);

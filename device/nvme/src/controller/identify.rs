@@ -7,7 +7,8 @@ use super::Controller;
 use super::events::MAX_REQUESTS;
 use crate::activity::MAX_ERRORS;
 use crate::config_space::VENDOR_ID;
-use crate::parse::{ALL_NAMESPACES, MAX_TRANSFER_EXPONENT, NAMESPACE};
+use crate::namespaces;
+use crate::parse::MAX_TRANSFER_EXPONENT;
 use crate::wire::{Command, StatusCode};
 
 /// Bytes of every structure that is identified.
@@ -55,6 +56,11 @@ const DEALLOCATED: u8 = 0b001 | 1 << 3;
 pub(crate) struct Identity(pub(crate) u128);
 
 impl Identity {
+    /// That of one of its namespaces.
+    fn of(self, namespace: u32) -> Identity {
+        Identity(self.0 ^ u128::from(namespace))
+    }
+
     /// As a UUID: version 4, which is a random one (RFC 9562, 5.4).
     fn uuid(self) -> [u8; 16] {
         let mut bytes = self.0.to_be_bytes();
@@ -119,27 +125,26 @@ impl Controller {
         };
         let page = match what {
             structure::CONTROLLER => self.controller_page(),
-            structure::NAMESPACE => match namespace {
-                NAMESPACE | ALL_NAMESPACES => self.namespace_page(),
-                _ => return Err(StatusCode::INVALID_NAMESPACE),
-            },
-            structure::ACTIVE_NAMESPACES => active_namespaces(namespace)?,
+            structure::ACTIVE_NAMESPACES => self.active_namespaces(namespace)?,
             structure::ACTIVE_NAMESPACES_OF_SET if set == NVM_COMMAND_SET => {
-                active_namespaces(namespace)?
+                self.active_namespaces(namespace)?
             }
             structure::CONTROLLER_OF_SET => of_nvm(|_| Page::new(LEN))?,
             structure::COMMAND_SETS => command_sets(),
-            structure::DESCRIPTORS
+            // Without namespace management nothing is said of all together.
+            structure::NAMESPACE
+            | structure::DESCRIPTORS
             | structure::NAMESPACE_OF_SET
-            | structure::NAMESPACE_INDEPENDENT
-                if namespace != NAMESPACE =>
-            {
-                return Err(StatusCode::INVALID_NAMESPACE);
+            | structure::NAMESPACE_INDEPENDENT => {
+                self.terms.namespaces.check(namespace)?;
+                match what {
+                    structure::NAMESPACE => self.namespace_page(namespace),
+                    structure::DESCRIPTORS => self.descriptors(namespace),
+                    // No protection information, no metadata: nothing to say.
+                    structure::NAMESPACE_OF_SET => of_nvm(|_| Page::new(LEN))?,
+                    _ => self.independent_page(),
+                }
             }
-            structure::DESCRIPTORS => self.descriptors(),
-            // No protection information, no metadata: nothing to say.
-            structure::NAMESPACE_OF_SET => of_nvm(|_| Page::new(LEN))?,
-            structure::NAMESPACE_INDEPENDENT => self.independent_page(),
             _ => return Err(StatusCode::INVALID_FIELD),
         };
         self.hand_over(command, page.bytes())
@@ -160,7 +165,7 @@ impl Controller {
         // CNTRLTYPE: an I/O controller.
         page.put(111, &[1]);
         // A driver that writes no doorbell does not lower the pin, either.
-        if self.interrupts.are_messages() {
+        if self.doorbells.shadow().is_some() && self.interrupts.are_messages() {
             page.put(256, &DOORBELL_BUFFERS.to_le_bytes());
         }
         page.put(258, &[3, MAX_REQUESTS - 1, FIRMWARE, LOG_ATTRIBUTES]);
@@ -172,13 +177,14 @@ impl Controller {
         page.put(268, &353u16.to_le_bytes());
         // SQES, CQES: required and largest, as powers of two.
         page.put(512, &[0x66, 0x44]);
-        page.put(516, &NAMESPACE.to_le_bytes());
+        let namespaces = self.terms.namespaces.count();
+        page.put(516, &namespaces.to_le_bytes());
         page.put(520, &OPTIONAL_COMMANDS.to_le_bytes());
         page.put(525, &[WRITE_CACHE]);
         // SGLS: supported, without alignment.
         page.put(536, &1u32.to_le_bytes());
         // MNAN, then the subsystem's name.
-        page.put(540, &NAMESPACE.to_le_bytes());
+        page.put(540, &namespaces.to_le_bytes());
         page.put(768, self.parts.identity.subsystem_name().as_bytes());
         // Power state 0: 25 W, in units of 10 mW.
         page.put(2048, &2500u16.to_le_bytes());
@@ -186,8 +192,8 @@ impl Controller {
     }
 
     /// NVM Command Set 1.0, Figure 97.
-    fn namespace_page(&self) -> Page {
-        let geometry = &self.parts.options.geometry;
+    fn namespace_page(&self, namespace: u32) -> Page {
+        let geometry = self.terms.namespaces.each();
         let block_size = u64::from(geometry.block_size);
         let blocks = geometry.sectors / (block_size / SECTOR_SIZE);
         let mut page = Page::new(LEN);
@@ -197,7 +203,7 @@ impl Controller {
         }
         page.put(33, &[DEALLOCATED]);
         page.put(99, &[u8::from(geometry.read_only)]);
-        page.put(104, &self.parts.identity.uuid());
+        page.put(104, &self.parts.identity.of(namespace).uuid());
         // One format: no metadata, blocks of a power of two.
         page.put(130, &[block_size_exponent(block_size)]);
         page
@@ -213,9 +219,9 @@ impl Controller {
     }
 
     /// Figure 277: type, length, two reserved bytes, and the value.
-    fn descriptors(&self) -> Page {
+    fn descriptors(&self, namespace: u32) -> Page {
         let mut page = Page::new(LEN);
-        let uuid = self.parts.identity.uuid();
+        let uuid = self.parts.identity.of(namespace).uuid();
         page.put(0, &[2, 16]);
         page.put(4, &uuid);
         page.put(20, &[3, 16]);
@@ -223,23 +229,23 @@ impl Controller {
         page.put(40, &[4, 1, 0, 0, NVM_COMMAND_SET]);
         page
     }
+
+    /// The ids above `above` of all namespaces there are, as many as fit.
+    fn active_namespaces(&self, above: u32) -> Result<Page, StatusCode> {
+        if above >= namespaces::ALL - 1 {
+            return Err(StatusCode::INVALID_NAMESPACE);
+        }
+        let mut page = Page::new(LEN);
+        for (at, id) in (0..LEN).step_by(4).zip(self.terms.namespaces.above(above)) {
+            page.put(at, &id.to_le_bytes());
+        }
+        Ok(page)
+    }
 }
 
 /// LBADS: a block size as a power of two.
 fn block_size_exponent(block_size: u64) -> u8 {
     u8::try_from(block_size.trailing_zeros()).unwrap_or(9)
-}
-
-/// The ids above `above` of all namespaces there are.
-fn active_namespaces(above: u32) -> Result<Page, StatusCode> {
-    if above >= ALL_NAMESPACES - 1 {
-        return Err(StatusCode::INVALID_NAMESPACE);
-    }
-    let mut page = Page::new(LEN);
-    if above < NAMESPACE {
-        page.put(0, &NAMESPACE.to_le_bytes());
-    }
-    Ok(page)
 }
 
 /// The one combination of command sets: the NVM one alone (Figure 289).

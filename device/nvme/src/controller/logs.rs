@@ -8,6 +8,7 @@ use super::admin::opcode as admin;
 use super::identify::{FIRMWARE_REVISION, Page};
 use super::vendor::opcode as vendor;
 use crate::activity::MAX_ERRORS;
+use crate::namespaces;
 use crate::parse::opcode as io;
 use crate::wire::{Command, StatusCode};
 
@@ -46,9 +47,14 @@ impl Controller {
             ERRORS => self.errors(),
             HEALTH => self.health(),
             FIRMWARE_SLOTS => firmware_slots(),
-            EFFECTS => effects(),
+            EFFECTS => effects(self.doorbells.shadow().is_some()),
             _ => return Err(StatusCode::LOG_PAGE),
         };
+        // All of them are of the controller (5.16, SMART by namespace is not
+        // offered in LPA).
+        if !matches!(command.namespace(), 0 | namespaces::ALL) {
+            return Err(StatusCode::INVALID_FIELD);
+        }
         if wanted > MAX_LEN || !offset.is_multiple_of(4) {
             return Err(StatusCode::INVALID_FIELD);
         }
@@ -119,7 +125,7 @@ fn firmware_slots() -> Page {
 }
 
 /// A dword for each admin command, then one for each I/O command (Figure 210).
-fn effects() -> Page {
+fn effects(has_doorbell_buffers: bool) -> Page {
     let mut page = Page::new(4096);
     let mut put = |base: usize, opcode: u8, effects: u32| {
         page.put(base + usize::from(opcode) * 4, &effects.to_le_bytes());
@@ -135,7 +141,6 @@ fn effects() -> Page {
         admin::SET_FEATURES,
         admin::GET_FEATURES,
         admin::ASYNC_EVENT_REQUEST,
-        admin::DOORBELL_BUFFERS,
         vendor::HOLD,
         vendor::COMMAND,
         vendor::ANSWER,
@@ -143,6 +148,9 @@ fn effects() -> Page {
         vendor::FIRE,
     ] {
         put(0, opcode, SUPPORTS);
+    }
+    if has_doorbell_buffers {
+        put(0, admin::DOORBELL_BUFFERS, SUPPORTS);
     }
     for opcode in [io::FLUSH, io::READ, io::COMPARE, io::VERIFY] {
         put(1024, opcode, SUPPORTS);

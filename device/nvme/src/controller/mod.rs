@@ -26,14 +26,15 @@ use irqstorm_front_end::{CacheMode, Memory};
 use vm_memory::{GuestAddressSpace, GuestMemoryBackend};
 
 use crate::activity::Activity;
+use crate::bar::Layout;
 use crate::coalescing::Coalescing;
 use crate::completion_queue::{CompletionQueue, CompletionQueueSetup};
+use crate::doorbell::Doorbells;
 use crate::interrupts::Interrupts;
 use crate::options::Options;
 use crate::parse::Terms;
 use crate::queue::NvmeQueue;
 use crate::registers::{Change, Registers};
-use crate::shadow::{Doorbell, Shadow};
 
 pub(crate) use identify::Identity;
 
@@ -51,6 +52,8 @@ pub(crate) struct Parts {
     pub(crate) inbox: Inbox<NvmeQueue>,
     pub(crate) cache_mode: CacheMode,
     pub(crate) activity: Arc<Activity>,
+    /// CSTS.CFS: set by whoever finds, or is told, that it has failed.
+    pub(crate) fatal: Arc<AtomicBool>,
 }
 
 /// One controller, for one connection.
@@ -59,10 +62,8 @@ pub(crate) struct Controller {
     memory: Memory,
     interrupts: Interrupts,
     coalescing: Coalescing,
-    shadow: Shadow,
+    doorbells: Doorbells,
     registers: Registers,
-    /// CSTS.CFS.
-    fatal: Arc<AtomicBool>,
     terms: Terms,
     admin: Option<AdminQueue>,
     queues: IoQueues,
@@ -74,13 +75,21 @@ pub(crate) struct Controller {
 
 impl Controller {
     /// One as after a reset.
-    pub(crate) fn new(parts: Parts, memory: Memory, interrupts: Interrupts) -> Controller {
+    pub(crate) fn new(
+        parts: Parts,
+        memory: Memory,
+        interrupts: Interrupts,
+        doorbells: Doorbells,
+    ) -> Controller {
+        parts.fatal.store(false, Ordering::Release);
         let options = &parts.options;
         Controller {
-            registers: Registers::new(options.max_queue_size),
-            fatal: Arc::new(AtomicBool::new(false)),
+            registers: Registers::new(
+                options.max_queue_size,
+                Layout::of(options.doorbells).stride_exponent(),
+            ),
             terms: Terms {
-                geometry: options.geometry,
+                namespaces: options.cut(),
                 page: 4096,
             },
             admin: None,
@@ -89,7 +98,7 @@ impl Controller {
             events: AsyncEvents::default(),
             answer: LastAnswer::default(),
             coalescing: Coalescing::new(options.vectors()),
-            shadow: Shadow::none(),
+            doorbells,
             parts,
             memory,
             interrupts,
@@ -98,8 +107,8 @@ impl Controller {
 
     /// Fills `into` from the registers.
     pub(crate) fn read_registers(&self, offset: u64, into: &mut [u8]) {
-        let fatal = self.fatal.load(Ordering::Acquire);
         let pin_mask = self.interrupts.pin_mask();
+        let fatal = self.has_failed();
         self.registers.read(offset, fatal, pin_mask, into);
     }
 
@@ -127,7 +136,13 @@ impl Controller {
             .any(CompletionQueue::has_unread)
     }
 
+    fn has_failed(&self) -> bool {
+        self.parts.fatal.load(Ordering::Acquire)
+    }
+
     fn enable(&mut self) {
+        // What failed before has to do with this life no more.
+        self.parts.fatal.store(false, Ordering::Release);
         let setup = match self.registers.admin_setup() {
             Ok(setup) => setup,
             Err(why) => return self.fail(&why.to_string()),
@@ -146,8 +161,7 @@ impl Controller {
             vector: Some(0),
             interrupts: self.interrupts.clone(),
             coalescing: self.coalescing.clone(),
-            // The admin doorbells have no shadow.
-            head: Doorbell::head(0, &Shadow::none()),
+            head: self.doorbells.head(0, setup.completion_count),
         });
         self.admin = Some(AdminQueue::new(&setup, completions));
         self.registers.set_ready(true);
@@ -157,7 +171,7 @@ impl Controller {
     /// Nothing more can be done before a reset.
     fn fail(&self, why: &str) {
         tracing::error!("controller failed: {why}");
-        self.fatal.store(true, Ordering::Release);
+        self.parts.fatal.store(true, Ordering::Release);
     }
 
     /// As when CC.EN is cleared (3.7.2): only where the admin queues are stays.
@@ -169,10 +183,10 @@ impl Controller {
         self.admin = None;
         self.features = Features::new();
         self.coalescing.reset();
-        self.shadow.forget();
+        self.doorbells.reset();
         self.parts.cache_mode.set_writeback(true);
         self.events = AsyncEvents::default();
-        self.fatal.store(false, Ordering::Release);
+        self.parts.fatal.store(false, Ordering::Release);
         self.interrupts.reset();
         self.registers.set_ready(false);
     }

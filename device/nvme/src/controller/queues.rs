@@ -12,8 +12,8 @@ use vm_memory::GuestAddress;
 use super::Controller;
 use super::events::Event;
 use crate::completion_queue::{CompletionQueue, CompletionQueueSetup};
+use crate::doorbell::Doorbell;
 use crate::queue::{NvmeQueue, SubmissionQueueSetup};
-use crate::shadow::Doorbell;
 use crate::wire::{CQE_LEN, Command, SQE_LEN, StatusCode};
 
 /// In dword 11 of either creation (5.4, 5.5): the queue is contiguous.
@@ -154,13 +154,14 @@ impl Controller {
         if 1 << entry_size != CQE_LEN {
             return Err(StatusCode::INVALID_FIELD);
         }
+        let (base, size) = (base?, size?);
         *slot = Some(CompletionQueue::new(CompletionQueueSetup {
-            base: base?,
-            size: size?,
+            base,
+            size,
             vector: (command.dword(11) & INTERRUPTS != 0).then_some(vector),
             interrupts,
             coalescing: self.coalescing.clone(),
-            head: Doorbell::head(id, &self.shadow),
+            head: self.doorbells.head(id, size),
         }));
         Ok(())
     }
@@ -179,17 +180,18 @@ impl Controller {
             return Err(StatusCode::INVALID_FIELD);
         }
         let size = size?;
-        let tail = Doorbell::tail(id, &self.shadow);
+        let base = base?;
+        let tail = self.doorbells.tail(id, size);
         let requests = NvmeQueue::new(SubmissionQueueSetup {
             id,
-            base: base?,
+            base,
             size,
             tail: tail.clone(),
             completions,
             memory: self.memory.clone(),
             terms: self.terms,
             activity: Arc::clone(&self.parts.activity),
-            fatal: Arc::clone(&self.fatal),
+            fatal: Arc::clone(&self.parts.fatal),
         });
         let (kick, kicked) = kick().map_err(|_| StatusCode::INTERNAL)?;
         let attach = Message::Attach {

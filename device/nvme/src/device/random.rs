@@ -27,7 +27,9 @@ fn silent_pump() -> (Inbox<NvmeQueue>, JoinHandle<()>) {
     let pump = std::thread::spawn(move || {
         for message in messages {
             match message {
-                Message::Detach { done, .. } | Message::Disconnect { done } => {
+                Message::Detach { done, .. }
+                | Message::Disconnect { done }
+                | Message::Abort { done, .. } => {
                     done.send(0).unwrap();
                 }
                 Message::Stop => return,
@@ -51,7 +53,9 @@ fn function(inbox: Inbox<NvmeQueue>) -> (Function, OwnedFd) {
         inbox,
         cache_mode: CacheMode::new(),
         activity: Arc::default(),
-    });
+        fatal: Arc::default(),
+    })
+    .unwrap();
     let fd = rustix::fs::memfd_create("guest", MemfdFlags::CLOEXEC).unwrap();
     rustix::fs::ftruncate(&fd, MEMORY).unwrap();
     let map = DmaMap {

@@ -12,9 +12,13 @@ use rustix::event::{EventfdFlags, eventfd};
 use vm_memory::{GuestMemoryAtomic, GuestMemoryMmap};
 
 use super::*;
+use crate::bar::Layout;
 use crate::coalescing::Coalescing;
 use crate::completion_queue::CompletionQueueSetup;
+use crate::doorbell::Doorbells;
 use crate::interrupts::Interrupts;
+use crate::namespaces::Namespaces;
+use crate::options::DoorbellMode;
 use crate::parse::opcode;
 use crate::shadow::Shadow;
 
@@ -47,16 +51,18 @@ impl Rig {
         let interrupts = Interrupts::new(2);
         let fd = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).unwrap();
         interrupts.set_vector(1, Some(File::from(fd.try_clone().unwrap())));
-        let (shadow, coalescing) = (Shadow::none(), Coalescing::new(2));
+        let (mode, coalescing) = (DoorbellMode::Shadow, Coalescing::new(2));
+        let doorbells = Doorbells::new(mode, Layout::of(mode)).unwrap();
+        let shadow = doorbells.shadow().unwrap().clone();
         let completions = CompletionQueue::new(CompletionQueueSetup {
             base: GuestAddress(COMPLETIONS),
             size: SIZE,
             vector: Some(1),
             interrupts,
             coalescing: coalescing.clone(),
-            head: Doorbell::head(1, &shadow),
+            head: doorbells.head(1, SIZE),
         });
-        let tail = Doorbell::tail(1, &shadow);
+        let tail = doorbells.tail(1, SIZE);
         let queue = NvmeQueue::new(SubmissionQueueSetup {
             id: 1,
             base: GuestAddress(SUBMISSIONS),
@@ -97,11 +103,14 @@ impl Rig {
 
 fn terms() -> Terms {
     Terms {
-        geometry: Geometry {
-            sectors: SECTORS,
-            block_size: 512,
-            read_only: false,
-        },
+        namespaces: Namespaces::of(
+            Geometry {
+                sectors: SECTORS,
+                block_size: 512,
+                read_only: false,
+            },
+            1,
+        ),
         page: 4096,
     }
 }

@@ -2,10 +2,10 @@
 //! One message from the socket, and the answer to it.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
-use irqstorm_front_end::socket::{MAX_FDS, NO_FDS, receive, send};
+use irqstorm_front_end::socket::{MAX_FDS, receive, send};
 use rustix::io::Errno;
 
 use super::wire::{HEADER_LEN, Header, MAX_MESSAGE, NO_REPLY, TYPE_MASK};
@@ -71,8 +71,13 @@ impl Message {
         Ok(whole)
     }
 
-    /// Answers it, if it asks for an answer.
-    pub(super) fn answer(&self, to: &UnixStream, answer: Result<&[u8], Errno>) -> io::Result<()> {
+    /// Answers it, if it asks for an answer, and hands a file over with that.
+    pub(super) fn answer(
+        &self,
+        to: &UnixStream,
+        answer: Result<&[u8], Errno>,
+        fd: Option<BorrowedFd<'_>>,
+    ) -> io::Result<()> {
         if self.header.flags & NO_REPLY != 0 {
             return Ok(());
         }
@@ -80,6 +85,6 @@ impl Message {
         let mut bytes = Vec::with_capacity(HEADER_LEN + body.len());
         bytes.extend_from_slice(&self.header.reply(body.len(), answer.err()));
         bytes.extend_from_slice(body);
-        send(to, &bytes, NO_FDS)
+        send(to, &bytes, fd.as_slice())
     }
 }

@@ -18,10 +18,11 @@ mod wire;
 mod random;
 
 use std::fs::File;
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
 
+use crate::bar::Area;
 use crate::memory::DmaMap;
 
 pub(crate) use session::serve;
@@ -73,6 +74,21 @@ pub(crate) trait Device {
 
     /// Bytes of a region.
     fn region_len(&self, region: Region) -> u64;
+
+    /// The part of a region that the client may map, whole pages, and the file
+    /// that has it at the same offset.
+    fn mapped(&self, _: Region) -> Option<(Area, BorrowedFd<'_>)> {
+        None
+    }
+
+    /// What is readable when the device has something to do that no message
+    /// asks for.
+    fn wake(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+
+    /// Does that.
+    fn woken(&mut self) {}
 
     /// Reads a region; all of `into` lies in it.
     fn read(&mut self, region: Region, offset: u64, into: &mut [u8]);

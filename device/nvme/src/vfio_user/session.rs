@@ -3,15 +3,17 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
 use irqstorm_front_end::Limiter;
+use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 
 use super::message::{Message, MessageError};
 use super::wire::{self, Fields, command};
 use super::{Device, IrqAction, IrqKind, Region};
+use crate::bar::Area;
 use crate::memory::DmaMap;
 
 /// Fds that are taken in one message: what QEMU sends at most.
@@ -39,6 +41,7 @@ pub(crate) fn serve<D: Device>(stream: &UnixStream, device: &mut D) -> Result<()
     let mut session = Session {
         device,
         reply: Vec::new(),
+        hands_over: None,
         refusals: Limiter::default(),
     };
     let mut message = Message::new();
@@ -46,12 +49,15 @@ pub(crate) fn serve<D: Device>(stream: &UnixStream, device: &mut D) -> Result<()
         return Ok(());
     }
     session.agree(&message)?;
-    answer(&message, stream, Ok(&session.reply))?;
-    while message.receive(stream)? {
+    answer(&message, stream, Ok(&session.reply), None)?;
+    while session.next(&mut message, stream)? {
         let done = session.carry_out(&mut message);
         let unusable = done.is_err() && message.header.command == command::DEVICE_GET_INFO;
         session.tell(&message, done);
-        answer(&message, stream, done.map(|()| session.reply.as_slice()))?;
+        let mapped = session.hands_over.take();
+        let fd = mapped.and_then(|region| session.device.mapped(region));
+        let body = done.map(|()| session.reply.as_slice());
+        answer(&message, stream, body, fd.map(|(_, fd)| fd))?;
         if unusable {
             return Err(SessionError::Start);
         }
@@ -64,8 +70,9 @@ fn answer(
     message: &Message,
     stream: &UnixStream,
     answer: Result<&[u8], Errno>,
+    fd: Option<BorrowedFd<'_>>,
 ) -> Result<(), SessionError> {
-    match message.answer(stream, answer) {
+    match message.answer(stream, answer, fd) {
         Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         answered => Ok(answered?),
     }
@@ -75,6 +82,8 @@ struct Session<'a, D> {
     device: &'a mut D,
     /// The body of the reply to the message at hand.
     reply: Vec<u8>,
+    /// The region whose file goes with it.
+    hands_over: Option<Region>,
     refusals: Limiter,
 }
 
@@ -103,6 +112,27 @@ impl<D: Device> Session<'_, D> {
             .extend_from_slice(capabilities.to_string().as_bytes());
         self.reply.push(0);
         Ok(())
+    }
+
+    /// Receives the next message. What the device does by itself it does while
+    /// there is none.
+    fn next(&mut self, message: &mut Message, stream: &UnixStream) -> Result<bool, SessionError> {
+        while let Some(wake) = self.device.wake() {
+            let mut fds = [
+                PollFd::new(stream, PollFlags::IN),
+                PollFd::from_borrowed_fd(wake, PollFlags::IN),
+            ];
+            rustix::io::retry_on_intr(|| rustix::event::poll(&mut fds, None))
+                .map_err(|errno| MessageError::Socket(errno.into()))?;
+            let [message, woken] = fds.map(|fd| !fd.revents().is_empty());
+            if woken {
+                self.device.woken();
+            }
+            if message {
+                break;
+            }
+        }
+        Ok(message.receive(stream)?)
     }
 
     /// Carries a message out; the reply's body is left in `reply`.
@@ -142,6 +172,12 @@ impl<D: Device> Session<'_, D> {
         }
     }
 
+    fn put_long(&mut self, words: &[u64]) {
+        for word in words {
+            self.reply.extend_from_slice(&word.to_ne_bytes());
+        }
+    }
+
     fn map(&mut self, mut body: Fields, fds: Vec<OwnedFd>) -> Result<(), Errno> {
         let (_argsz, flags) = (body.u32()?, body.u32()?);
         let (offset, address, size) = (body.u64()?, body.u64()?, body.u64()?);
@@ -173,21 +209,43 @@ impl<D: Device> Session<'_, D> {
     }
 
     fn region_info(&mut self, mut body: Fields) -> Result<(), Errno> {
-        let (_argsz, _flags, index) = (body.u32()?, body.u32()?, body.u32()?);
+        let (room, _flags, index) = (body.u32()?, body.u32()?, body.u32()?);
         if index >= wire::REGIONS {
             return Err(Errno::INVAL);
         }
-        let (flags, len) = match region(index) {
-            Some(region) => {
-                let flags = wire::REGION_READS | wire::REGION_WRITES;
-                (flags, self.device.region_len(region))
-            }
-            None => (0, 0),
+        let Some(region) = region(index) else {
+            self.put(&[wire::REGION_INFO_LEN, 0, index, 0, 0, 0, 0, 0]);
+            return Ok(());
         };
-        self.put(&[32, flags, index, 0]);
-        self.reply.extend_from_slice(&len.to_ne_bytes());
-        self.reply.extend_from_slice(&0u64.to_ne_bytes());
+        let len = self.device.region_len(region);
+        let area = self.device.mapped(region).map(|(area, _)| area);
+        let flags = wire::REGION_READS | wire::REGION_WRITES;
+        let (size, flags, capabilities) = match area {
+            Some(_) => (
+                wire::REGION_INFO_LEN + wire::SPARSE_MAP_LEN,
+                flags | wire::REGION_MAPS | wire::REGION_CAPABILITIES,
+                wire::REGION_INFO_LEN,
+            ),
+            None => (wire::REGION_INFO_LEN, flags, 0),
+        };
+        self.put(&[size, flags, index, capabilities]);
+        // The size, and where it begins in the file.
+        self.put_long(&[len, 0]);
+        // Who has too little room learns how much it takes, and asks again.
+        if let Some(area) = area.filter(|_| room >= size) {
+            self.sparse_map(area);
+            self.hands_over = Some(region);
+        }
         Ok(())
+    }
+
+    /// One part of a region that can be mapped, and no capability after that.
+    fn sparse_map(&mut self, area: Area) {
+        for half in [wire::CAPABILITY_SPARSE_MAP, wire::SPARSE_MAP_VERSION] {
+            self.reply.extend_from_slice(&half.to_ne_bytes());
+        }
+        self.put(&[0, 1, 0]);
+        self.put_long(&[area.offset, area.size]);
     }
 
     fn irq_info(&mut self, mut body: Fields) -> Result<(), Errno> {

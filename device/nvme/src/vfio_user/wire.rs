@@ -63,6 +63,19 @@ pub(super) const IRQ_MSIX: u32 = 2;
 pub(super) const REGION_READS: u32 = 1 << 0;
 pub(super) const REGION_WRITES: u32 = 1 << 1;
 
+/// Of a region: some of it can be mapped, and capabilities follow that say what.
+pub(super) const REGION_MAPS: u32 = 1 << 2;
+pub(super) const REGION_CAPABILITIES: u32 = 1 << 3;
+
+/// Bytes of what is told of a region, before its capabilities.
+pub(super) const REGION_INFO_LEN: u32 = 32;
+
+/// The capability that names the parts that can be mapped, its version, and its
+/// bytes with one of them (struct vfio_region_info_cap_sparse_mmap).
+pub(super) const CAPABILITY_SPARSE_MAP: u16 = 1;
+pub(super) const SPARSE_MAP_VERSION: u16 = 1;
+pub(super) const SPARSE_MAP_LEN: u32 = 32;
+
 /// Of an interrupt: it signals an eventfd, can be masked, masks itself.
 pub(super) const IRQ_EVENTFD: u32 = 1 << 0;
 pub(super) const IRQ_MASKABLE: u32 = 1 << 1;

@@ -12,6 +12,8 @@ impl StatusCode {
     pub(crate) const INVALID_FIELD: StatusCode = StatusCode(0x02);
     pub(crate) const DATA_TRANSFER: StatusCode = StatusCode(0x04);
     pub(crate) const INTERNAL: StatusCode = StatusCode(0x06);
+    /// Command Abort Requested.
+    pub(crate) const ABORT_REQUESTED: StatusCode = StatusCode(0x07);
     pub(crate) const INVALID_NAMESPACE: StatusCode = StatusCode(0x0b);
     pub(crate) const COMMAND_SEQUENCE: StatusCode = StatusCode(0x0c);
     pub(crate) const SGL_SEGMENT: StatusCode = StatusCode(0x0d);
@@ -35,12 +37,12 @@ impl StatusCode {
     pub(crate) const COMPARE_FAILURE: StatusCode = StatusCode(0x285);
 
     /// The status field of a completion, without its phase: an error is
-    /// marked as one that a retry would meet again (4.6.1, DNR).
+    /// marked as one that a retry would meet again (4.6.1, DNR); that a command
+    /// was taken back is none.
     pub(crate) fn field(self) -> u16 {
-        let do_not_retry = if self == StatusCode::SUCCESS {
-            0
-        } else {
-            1 << 15
+        let do_not_retry = match self {
+            StatusCode::SUCCESS | StatusCode::ABORT_REQUESTED => 0,
+            _ => 1 << 15,
         };
         (self.0 & 0x7ff) << 1 | do_not_retry
     }
@@ -54,6 +56,7 @@ mod tests {
     fn a_status_lies_where_the_specification_puts_it() {
         assert_eq!(StatusCode::SUCCESS.field(), 0);
         assert_eq!(StatusCode::INVALID_FIELD.field(), 0x8004);
+        assert_eq!(StatusCode::ABORT_REQUESTED.field(), 0x000e);
         assert_eq!(StatusCode::QUEUE_ID.field(), 0x8202);
         assert_eq!(StatusCode::COMPARE_FAILURE.field(), 0x850a);
     }

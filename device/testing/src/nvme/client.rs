@@ -3,10 +3,11 @@
 
 use std::io::{ErrorKind, IoSlice, Read, Write};
 use std::mem::MaybeUninit;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
+use irqstorm_front_end::socket::receive;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
 
 /// Flags of a header.
@@ -133,6 +134,23 @@ impl Client {
         let reply = self.ask(4, &[16, 0, 0, 0].map(u32::to_ne_bytes).concat(), &[])?;
         let word = |at: usize| u32::from_ne_bytes(reply[at..at + 4].try_into().unwrap());
         Ok((word(8), word(12)))
+    }
+
+    /// What is told of a region to who has so much room for it, and the fd that
+    /// comes with that.
+    pub fn region_info(&mut self, index: u32, room: u32) -> (Vec<u8>, Option<OwnedFd>) {
+        let body = [room, 0, index, 0, 0, 0, 0, 0]
+            .map(u32::to_ne_bytes)
+            .concat();
+        self.message(5, 0, &body, &[]);
+        let (mut header, mut fds) = ([0; 16], Vec::new());
+        assert!(receive(&self.stream, &mut header, &mut fds).unwrap());
+        let word = |at: usize| u32::from_ne_bytes(header[at..at + 4].try_into().unwrap());
+        assert_eq!(word(8), 1, "a reply");
+        let mut reply = vec![0; word(4) as usize - 16];
+        assert!(receive(&self.stream, &mut reply, &mut fds).unwrap());
+        assert!(fds.len() <= 1);
+        (reply, fds.pop())
     }
 
     /// How many interrupts of an index there are.

@@ -11,7 +11,7 @@ use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd};
 use rustix::fs::MemfdFlags;
 use vm_memory::{Bytes, FileOffset, GuestAddress, GuestMemoryMmap};
 
-use super::Client;
+use super::{Client, Mapped};
 
 /// Bytes of a page.
 pub const PAGE: usize = 4096;
@@ -27,6 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Registers.
 const INTERRUPT_VECTORS: u32 = 2;
+const CAP: u64 = 0x00;
 const CC: u64 = 0x14;
 const CSTS: u64 = 0x1c;
 const AQA: u64 = 0x24;
@@ -112,6 +113,10 @@ pub struct NvmeDriver {
     vectors: Vec<File>,
     next_page: usize,
     shadow: Option<Shadow>,
+    /// What of the BAR is written as memory.
+    pub mapped: Option<Mapped>,
+    /// CAP.DSTRD.
+    stride: u32,
     /// Doorbell registers of I/O queues that were written.
     pub rung: u64,
 }
@@ -147,8 +152,11 @@ impl NvmeDriver {
             client.set_vector(vector, Some(fd.as_fd()));
             File::from(fd)
         });
+        let vectors = vectors.collect();
         NvmeDriver {
-            vectors: vectors.collect(),
+            mapped: Mapped::of(&mut client),
+            stride: client.register(CAP + 4) & 0xf,
+            vectors,
             memory: memory.unwrap(),
             client,
             pairs: Vec::new(),
@@ -280,7 +288,21 @@ impl NvmeDriver {
             }
             self.rung += 1;
         }
-        self.client.post_write(0x1000 + bell * 4, value.into());
+        self.write_bell(bell, value.into());
+    }
+
+    /// Writes a doorbell as whoever runs the guest has it.
+    pub fn write_bell(&mut self, bell: u64, value: u32) {
+        let at = self.bell(bell);
+        let mapped = self.mapped.as_ref();
+        if !mapped.is_some_and(|mapped| mapped.write(at, value)) {
+            self.client.post_write(at, value);
+        }
+    }
+
+    /// Where a doorbell lies.
+    pub fn bell(&self, bell: u64) -> u64 {
+        0x1000 + bell * (4 << self.stride)
     }
 
     /// Writes a shadow doorbell; whether the register has to be written too.

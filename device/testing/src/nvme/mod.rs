@@ -6,8 +6,10 @@
 
 #![allow(clippy::unwrap_used, reason = "what is not as expected fails the test")]
 
+mod bar;
 mod client;
 mod driver;
 
+pub use bar::Mapped;
 pub use client::Client;
 pub use driver::{Command, Ended, NvmeDriver, PAGE};

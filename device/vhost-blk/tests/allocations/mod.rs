@@ -89,6 +89,7 @@ impl Stepped {
             queues: 1,
             replay: None,
             config_line: None,
+            failure_line: None,
             floor: Floor::default(),
         };
         let clock = Monotonic::start();

@@ -258,7 +258,7 @@ impl Loop {
                     done.send(given_up).unwrap();
                 }
                 Ok(Message::Stop) | Err(TryRecvError::Disconnected) => return false,
-                Ok(Message::Kick(_) | Message::Command { .. }) => {}
+                Ok(Message::Kick(_) | Message::Command { .. } | Message::Abort { .. }) => {}
                 Err(TryRecvError::Empty) => return true,
             }
         }

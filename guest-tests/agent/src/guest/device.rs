@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use irqstorm_core::control::{
-    self, Answer, Command, Fire, FireReply, Hold, HoldReply, KnobReply, List, ListReply, MarkReply,
-    PhaseReply, Pushed, ReleaseReply, Reply, ScenarioReply, Selection, StatusReply, StormReply,
-    Subscribe, SubscribeReply, VolleyReply, Wait,
+    self, Answer, Command, FailReply, Fire, FireReply, Hold, HoldReply, KnobReply, List, ListReply,
+    MarkReply, PhaseReply, Pushed, ReleaseReply, Reply, ScenarioReply, Selection, StatusReply,
+    StormReply, Subscribe, SubscribeReply, VolleyReply, Wait,
 };
 use irqstorm_core::event::Event;
 use irqstorm_core::units::Nanos;
@@ -145,6 +145,11 @@ impl Device {
     /// Has one interrupt written on every queue at one instant.
     pub(crate) fn volley(&mut self) -> Result<VolleyReply, String> {
         self.ask(&Command::Volley {})
+    }
+
+    /// Has the device fail, until its driver resets it.
+    pub(crate) fn fail(&mut self) -> Result<FailReply, String> {
+        self.ask(&Command::Fail {})
     }
 
     /// Turns a knob of the scenario.

@@ -339,14 +339,9 @@ impl Bench {
 
     /// Reports what the deferral's worker did.
     pub(crate) fn report_worker(&mut self, summary: &Summary) {
-        self.report_worker_runs(summary);
-        self.figure(figures::WORKER_BIOS, summary.worker_bios);
-    }
-
-    /// Reports how often the deferral's worker ran, whosever bios it ended.
-    pub(crate) fn report_worker_runs(&mut self, summary: &Summary) {
         self.figure(figures::QUEUE_WORK, summary.queue_work_calls);
         self.figure(figures::WORKER_RUNS, summary.worker_runs);
+        self.figure(figures::WORKER_BIOS, summary.worker_bios);
         self.figure(figures::SWITCHES, summary.switches);
         self.figure(figures::SWITCHES_TO_WORKER, summary.switches_to_worker);
     }

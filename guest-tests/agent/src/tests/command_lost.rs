@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! A command that the device does not complete. At its timeout NVMe's driver has
-//! the controller abort it, which this one cannot, and at the next resets the
+//! A command that the device has lost. At its timeout NVMe's driver has the
+//! controller abort it, which does not know it, and at the next resets the
 //! controller (drivers/nvme/host/pci.c, nvme_timeout()). The queue is deleted on
 //! the way, for which the device gives up what it keeps: the read ends, and
 //! nothing is left of before.
@@ -13,6 +13,9 @@ use crate::guest::disk::Affinity;
 use crate::guest::kmsg::KernelLog;
 use crate::guest::queue::PendingRead;
 
+/// A device that completes nothing, and of whose commands none can be aborted.
+const LOSES: &str = "fault = { lost = {} }";
+
 /// What the driver says, in turn.
 const SAYS: [&str; 2] = ["timeout, aborting", "timeout, reset controller"];
 
@@ -21,11 +24,12 @@ pub(super) fn run(bench: &mut Bench) -> Result<(), Stop> {
     let queue = sides::open(bench, 0)?;
     let timeout = Timeout::shorten(&disk)?;
     let mut log = KernelLog::follow()?;
-    bench.device()?.hold(true)?;
+    bench.scenario(LOSES)?;
     let read = queue.start_read(0);
     let given_up = give_up(bench, &mut log, &read);
     let held = bench.device()?.held()?;
     // Whatever came of it, the read ends.
+    bench.scenario("")?;
     let_go(bench)?;
     given_up?;
     sides::end(read)?;
@@ -44,6 +48,6 @@ fn give_up(bench: &mut Bench, log: &mut KernelLog, read: &PendingRead) -> Result
         wait_until("the driver to give the command up", || Ok(log.has(said)?))?;
     }
     // What is submitted after the reset is not lost again.
-    bench.device()?.hold(false)?;
+    bench.scenario("")?;
     wait_until("the read to end with the reset", || Ok(read.is_done()))
 }

@@ -7,10 +7,12 @@ mod baseline_io;
 mod bdev_page_drop;
 mod bench;
 mod chains;
+mod command_aborted;
 mod command_lost;
 mod completion_polled;
 mod config_vector;
 mod contexts;
+mod controller_fatal;
 mod controller_reset;
 mod dontcache;
 mod endurance;
@@ -106,6 +108,8 @@ const IMPLEMENTATIONS: &[(&str, Test)] = &[
     ("controller-reset", controller_reset::run),
     ("completion-polled", completion_polled::run),
     ("command-lost", command_lost::run),
+    ("command-aborted", command_aborted::run),
+    ("controller-fatal", controller_fatal::run),
     ("inline-in-task", inline_in_task::run),
     ("no-lost-wakeup", no_lost_wakeup::run),
     ("gives-way", gives_way::run),

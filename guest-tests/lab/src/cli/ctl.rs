@@ -118,6 +118,10 @@ pub(crate) enum CtlCommand {
     /// Raise one interrupt on every queue at one instant
     #[command(after_help = "Example:\n  irqstorm ctl volley")]
     Volley,
+    /// Have an NVMe controller fail (CSTS.CFS): it completes nothing until its
+    /// driver resets it
+    #[command(after_help = "Example:\n  irqstorm ctl fail")]
+    Fail,
     /// Start or stop the scenario's storms, all or one
     #[command(
         after_help = "Examples:\n  irqstorm ctl storm stop\n  irqstorm ctl storm start noise"

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 //! The command line.
 
+mod controller;
 mod ctl;
 mod device;
 mod exec;
@@ -15,6 +16,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub(crate) use controller::ControllerArguments;
+#[cfg(test)]
+pub(crate) use controller::Doorbells;
 pub(crate) use ctl::{CtlArguments, CtlCommand, SocketArgument, StormAction};
 pub(crate) use device::{CheckArguments, DeviceArguments, DeviceCommand, DiffArguments};
 pub(crate) use exec::{Complaints, DiskArguments, ExecArguments};

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::{EXIT_CODES, RepeatArguments, ShrinkArguments};
+use super::{ControllerArguments, EXIT_CODES, RepeatArguments, ShrinkArguments};
 use crate::completion;
 
 const RUN_HELP: &str = "\
@@ -121,6 +121,9 @@ pub(crate) struct MachineArguments {
     /// The disk under test
     #[arg(long, value_enum, value_name = "KIND", default_value_t)]
     pub(crate) disk: DiskKind,
+    /// How the device offers it.
+    #[command(flatten)]
+    pub(crate) controller: ControllerArguments,
     /// How the guest's CPUs are run; 'auto' takes KVM only if it boots the
     /// guest here, and says so if not
     #[arg(long, value_enum, default_value_t = AccelChoice::Auto)]

@@ -89,6 +89,7 @@ fn again(arguments: &CompareArguments) -> String {
     if arguments.machine.qemu != Path::new(crate::cli::QEMU) {
         words.extend(option("--qemu", arguments.machine.qemu.as_os_str()));
     }
+    words.extend(arguments.machine.controller.words());
     let words: Vec<String> = words.iter().map(|word| shell_word(word)).collect();
     words.join(" ")
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use irqstorm_agent::catalogue::TestInfo;
 
 use super::{Lab, Session, Subject, Trial};
-use crate::cli::{DiskKind, SuiteChoice};
+use crate::cli::{ControllerArguments, DiskKind, SuiteChoice};
 use crate::patched;
 use crate::process::{option, shell_word};
 use crate::repository::DEFAULT_SCENARIO;
@@ -29,6 +29,7 @@ pub(crate) fn arguments(
         qemu: &lab.named_qemu,
         accel: lab.accel.accel.name(),
         disk: lab.disk,
+        controller: &lab.controller,
     };
     words(kernel, trial)
 }
@@ -42,6 +43,7 @@ struct Kernel<'a> {
     qemu: &'a Path,
     accel: &'static str,
     disk: DiskKind,
+    controller: &'a ControllerArguments,
 }
 
 fn words(kernel: Kernel<'_>, trial: &Trial) -> Vec<OsString> {
@@ -73,6 +75,7 @@ fn words(kernel: Kernel<'_>, trial: &Trial) -> Vec<OsString> {
     if kernel.qemu != Path::new(crate::cli::QEMU) {
         add("--qemu", kernel.qemu.into());
     }
+    words.extend(kernel.controller.words());
     words.extend(trial.expectations.arguments(&trial.tests));
     words
 }
@@ -127,7 +130,7 @@ mod tests {
     use clap::Parser;
 
     use super::*;
-    use crate::cli::{Cli, Memory, RunArguments};
+    use crate::cli::{Cli, Doorbells, Memory, RunArguments};
     use crate::repository::Repository;
     use crate::results::samples;
     use crate::suite::{Expectations, select};
@@ -180,13 +183,19 @@ mod tests {
         .unwrap();
         trial.scenario.name = "my $scenario `x`.toml".into();
         trial.replay = Some("/r e/\"decisions\".ndjson".into());
+        let controller = ControllerArguments {
+            doorbells: Some(Doorbells::Mapped),
+            namespaces: Some(2),
+            poll: Some("1ms".to_owned()),
+        };
         let kernel = Kernel {
             name: "/home/me/linux; rm 'x'",
             patches: patched::arguments(&["a b.mbox".into(), "-x\n.diff".into()], folder.path()),
             suite: SuiteChoice::All,
             qemu: Path::new("/opt/qemu (new)/bin"),
             accel: "tcg",
-            disk: DiskKind::QemuNvme,
+            disk: DiskKind::Nvme,
+            controller: &controller,
         };
         let name = kernel.name;
         let text = line(&words(kernel, &trial));
@@ -206,7 +215,8 @@ mod tests {
         let machine = found.machine;
         assert_eq!((machine.cpus, machine.memory), (trial.cpus, trial.memory));
         assert_eq!(machine.qemu, Path::new("/opt/qemu (new)/bin"));
-        assert_eq!(machine.disk, DiskKind::QemuNvme);
+        assert_eq!(machine.disk, DiskKind::Nvme);
+        assert_eq!(machine.controller, controller);
         assert_eq!(machine.accel, crate::cli::AccelChoice::Tcg);
     }
 
@@ -221,6 +231,7 @@ mod tests {
             qemu: Path::new(crate::cli::QEMU),
             accel: "kvm",
             disk: DiskKind::Virtio,
+            controller: &ControllerArguments::default(),
         };
         let text = line(&words(kernel, &trial));
         let seed = u64::MAX;

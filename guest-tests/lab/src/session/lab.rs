@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use irqstorm_images::{Images, KernelChoice, PatchSet, Patched};
 
 use crate::artifacts::{Artifacts, Purpose};
-use crate::cli::{DiskKind, MachineArguments, QEMU, SuiteChoice};
+use crate::cli::{ControllerArguments, DiskKind, MachineArguments, QEMU, SuiteChoice};
 use crate::failure::Failure;
 use crate::patched;
 use crate::progress::Stages;
@@ -31,6 +31,8 @@ pub(crate) struct Lab {
     pub(crate) accel: Choice,
     /// The disk that its guests have.
     pub(crate) disk: DiskKind,
+    /// How the device offers it.
+    pub(crate) controller: ControllerArguments,
 }
 
 /// A kernel as it was asked for, found to be there.
@@ -90,6 +92,7 @@ impl Lab {
         arguments: &MachineArguments,
         stages: &mut Stages,
     ) -> Result<Lab, Failure> {
+        arguments.controller.check(arguments.disk)?;
         let images = repository.images()?;
         let qemu = match arguments.disk {
             DiskKind::Nvme => with_vfio_user(&images, &arguments.qemu, stages)?,
@@ -104,6 +107,7 @@ impl Lab {
             qemu_version,
             accel: qemu::choose(arguments.accel, qemu_version),
             disk: arguments.disk,
+            controller: arguments.controller.clone(),
         })
     }
 

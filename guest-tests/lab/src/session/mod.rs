@@ -315,6 +315,7 @@ fn device_options(
         disk_socket: machine.sockets.disk.clone(),
         control_socket: machine.sockets.control.clone(),
         disk,
+        controller: lab.controller.clone(),
         queues: trial.most_queues(),
         seed: trial.seed,
         events: folder.join(EVENTS),

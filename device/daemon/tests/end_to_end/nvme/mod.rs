@@ -2,7 +2,10 @@
 //! The NVMe controller, driven by a VMM and a driver over vfio-user.
 
 mod controller;
+mod doorbells;
+mod failing;
 mod io;
+mod namespaces;
 mod script;
 mod vmm;
 

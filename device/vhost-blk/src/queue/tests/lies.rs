@@ -65,6 +65,21 @@ fn an_id_beyond_the_table_stands_before_the_right_one() {
 }
 
 #[test]
+fn an_id_completed_before_stands_before_the_right_one() {
+    let memory = memory();
+    let mut bench = Bench::new(&memory);
+    let first = take(&mut bench, 2);
+    tell(&mut bench, first, Some(Lie::StaleId));
+    bench.queue.publish().unwrap();
+    assert_eq!(bench.field(USED_IDX), 1, "there is none yet");
+    let token = take(&mut bench, 3);
+    tell(&mut bench, token, Some(Lie::StaleId));
+    bench.queue.publish().unwrap();
+    assert_eq!(bench.field(USED_IDX), 3);
+    assert_eq!([bench.used(1), bench.used(2)], [(2, 1), (3, 1)]);
+}
+
+#[test]
 fn a_length_stands_in_place_of_the_right_one() {
     let memory = memory();
     let mut bench = Bench::new(&memory);

@@ -121,4 +121,22 @@ pub(super) const DEVICE: &[TestInfo] = &[
         },
         ..ALWAYS
     },
+    TestInfo {
+        name: "command-aborted",
+        claim: "a command that the device keeps is aborted at its timeout and submitted again, without a reset",
+        needs: Needs {
+            disks: Disks::Nvme,
+            ..CONTROL
+        },
+        ..ALWAYS
+    },
+    TestInfo {
+        name: "controller-fatal",
+        claim: "a controller that has failed is reset at the first timeout, and what it had ends after that",
+        needs: Needs {
+            disks: Disks::Nvme,
+            ..CONTROL
+        },
+        ..ALWAYS
+    },
 ];

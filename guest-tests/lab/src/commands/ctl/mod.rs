@@ -80,6 +80,7 @@ fn command_of(command: &CtlCommand) -> Result<Command, Failure> {
         CtlCommand::Release { words } => words::command("release", &[], Some("request"), words),
         CtlCommand::Fire { words } => words::command("fire", &[], None, words),
         CtlCommand::Volley => Ok(Command::Volley {}),
+        CtlCommand::Fail => Ok(Command::Fail {}),
         CtlCommand::Storm { action, name } => Ok(Command::Storm {
             on: *action == StormAction::Start,
             name: name.clone(),

@@ -179,6 +179,7 @@ fn open(
         disk_socket: machine.sockets.disk.clone(),
         control_socket: machine.sockets.control.clone(),
         disk: plan.disk.clone(),
+        controller: lab.controller.clone(),
         queues: machine.shape.queues(machine.cpus),
         seed: plan.seed,
         events: folder.join("events.ndjson"),

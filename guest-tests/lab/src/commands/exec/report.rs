@@ -139,6 +139,7 @@ fn again(arguments: &ExecArguments, order: &Execute, seed: u64, results: &Folder
     for variable in &arguments.env {
         option("--env", variable.clone());
     }
+    words.extend(arguments.machine.controller.words());
     words.extend(patched::arguments(&arguments.patches, results.path()));
     if arguments.disk.disk_read_only {
         words.push("--disk-read-only".into());
