@@ -25,7 +25,14 @@ struct LineFd {
     /// Whether a write waits while the eventfd's counter is full: the pump
     /// must not, and the fd's mode is its owner's to choose.
     may_block: bool,
+    /// Writes for which that was asked first.
+    asked: u32,
 }
+
+/// Of so many writes for which it is asked whether they would wait, one has the
+/// fd's mode looked at again: its owner may have chosen it after the fd was
+/// handed over.
+const MODE_IS_KEPT: u32 = 64;
 
 impl LineSlot {
     /// Replaces the fd, or removes it.
@@ -37,8 +44,8 @@ impl LineSlot {
     /// Signals, if there is an fd; says whether there is. Never blocks: a
     /// counter that is full is a signal not yet taken, which is as good.
     pub fn signal(&self) -> bool {
-        let slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        slot.as_ref().map(LineFd::signal).is_some()
+        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        slot.as_mut().map(LineFd::signal).is_some()
     }
 
     /// The same `count` times, back to back.
@@ -46,8 +53,8 @@ impl LineSlot {
         let mut left = count;
         while left > 0 {
             let now = left.min(AT_ONCE);
-            let slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            let Some(line) = slot.as_ref() else {
+            let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let Some(line) = slot.as_mut() else {
                 return;
             };
             (0..now).for_each(|_| line.signal());
@@ -58,17 +65,29 @@ impl LineSlot {
 
 impl LineFd {
     fn new(fd: File) -> LineFd {
-        let may_block =
-            rustix::fs::fcntl_getfl(&fd).map_or(true, |flags| !flags.contains(OFlags::NONBLOCK));
-        LineFd { fd, may_block }
+        LineFd {
+            may_block: may_block(&fd),
+            fd,
+            asked: 0,
+        }
     }
 
-    fn signal(&self) {
-        if self.may_block && !self.is_writable() {
+    fn signal(&mut self) {
+        if self.may_block && !self.is_free() {
             return;
         }
         // A front-end that closed its end wants no more signals.
         let _ = rustix::io::write(&self.fd, &1u64.to_ne_bytes());
+    }
+
+    /// Whether a write would not wait.
+    fn is_free(&mut self) -> bool {
+        self.asked += 1;
+        if self.asked >= MODE_IS_KEPT {
+            self.asked = 0;
+            self.may_block = may_block(&self.fd);
+        }
+        self.is_writable()
     }
 
     fn is_writable(&self) -> bool {
@@ -79,4 +98,8 @@ impl LineFd {
         };
         matches!(rustix::event::poll(&mut fds, Some(&now)), Ok(1))
     }
+}
+
+fn may_block(fd: &File) -> bool {
+    rustix::fs::fcntl_getfl(fd).map_or(true, |flags| !flags.contains(OFlags::NONBLOCK))
 }
