@@ -25,17 +25,24 @@ pub(crate) fn measure(time: Duration) -> anyhow::Result<Floor> {
     })
 }
 
-/// Eventfd writes a second, in a loop.
+/// Eventfd writes in a loop, for each second that this thread has had of a CPU.
 pub(crate) fn writes(time: Duration) -> anyhow::Result<f64> {
     let fd = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
     let (begun, mut count) = (Instant::now(), 0.0);
+    let before = on_a_cpu();
     while begun.elapsed() < time {
         for _ in 0..256 {
             rustix::io::write(&fd, &1u64.to_ne_bytes())?;
         }
         count += 256.0;
     }
-    Ok(count / begun.elapsed().as_secs_f64())
+    Ok(count / (on_a_cpu() - before))
+}
+
+/// Seconds that this thread has had of a CPU.
+fn on_a_cpu() -> f64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }
 
 fn round_trip(time: Duration) -> anyhow::Result<f64> {

@@ -192,8 +192,8 @@ fn storm_table(rows: &[storm::Row]) {
         ]
     });
     print(
-        "storm: at the highest rate, next to a loop that writes an eventfd; system calls are for \
-         each interrupt",
+        "storm: at the highest rate, next to a loop that writes an eventfd, a second of processor \
+         time of each; system calls are for each interrupt",
         0,
         header,
         lines.collect(),

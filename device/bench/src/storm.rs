@@ -2,8 +2,10 @@
 //! How many interrupts a second a storm writes, next to a loop that does
 //! nothing but write an eventfd, by turns.
 //!
-//! Interrupts are counted as eventfds count them: who reads one is told how
-//! often it was written. How many of them a guest gets is another matter, and
+//! Both are one thread that does nothing else, and counted for each second that
+//! it has had of a CPU: who shares the machine takes as much from the one as
+//! from the other, but not at the same time. Interrupts are counted as eventfds
+//! count them: who reads one is told how often it was written. How many of them a guest gets is another matter, and
 //! is measured in one.
 
 use std::thread;
@@ -31,9 +33,9 @@ const SHAPE: Shape = Shape {
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Row {
     pub(crate) burst: u32,
-    /// Interrupts a second.
+    /// Interrupts a second of processor time.
     pub(crate) rate: f64,
-    /// Eventfd writes a second, in a loop.
+    /// Eventfd writes in a loop, likewise.
     pub(crate) floor: f64,
     /// The one to the other: the middle one of the rounds'.
     pub(crate) ratio: f64,
@@ -71,7 +73,7 @@ fn measure(plan: &Plan, burst: u32) -> anyhow::Result<Row> {
     })
 }
 
-/// Interrupts a second, and calls for each.
+/// Interrupts a second of processor time, and calls for each.
 fn storm(plan: &Plan, burst: u32) -> anyhow::Result<(f64, Option<f64>)> {
     let mut setup = Setup::plain(Store::Null, 1);
     setup.scenario = Some(format!(
@@ -82,13 +84,14 @@ fn storm(plan: &Plan, burst: u32) -> anyhow::Result<(f64, Option<f64>)> {
     let mut syscalls = Syscalls::of(subject.pid());
     signals(&driver.calls[0])?;
     let calls_before = syscalls.as_mut().and_then(Syscalls::count);
+    let before = subject.cpu()?;
     let begun = Instant::now();
     while begun.elapsed() < plan.time {
         plan.stop.check()?;
         thread::sleep(Duration::from_millis(10).min(plan.time));
     }
     let count = signals(&driver.calls[0])? as f64;
-    let time = begun.elapsed().as_secs_f64();
+    let time = (subject.cpu()? - before).as_secs_f64();
     let calls_after = syscalls.as_mut().and_then(Syscalls::count);
     let calls = calls_after
         .zip(calls_before)

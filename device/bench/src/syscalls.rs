@@ -27,9 +27,16 @@ impl Syscalls {
     }
 }
 
+/// Where tracefs may be; perf-event2 knows the second only.
+const EVENTS: [&str; 2] = [
+    "/sys/kernel/tracing/events",
+    "/sys/kernel/debug/tracing/events",
+];
+
 fn count_of(thread: i32) -> Option<Counter> {
-    let enters = Tracepoint::with_name("raw_syscalls/sys_enter").ok()?;
-    let mut counter = Builder::new(enters)
+    let id = |events| fs::read_to_string(format!("{events}/raw_syscalls/sys_enter/id")).ok();
+    let id = EVENTS.into_iter().find_map(id)?.trim().parse().ok()?;
+    let mut counter = Builder::new(Tracepoint::with_id(id))
         .observe_pid(thread)
         .any_cpu()
         .include_kernel()
