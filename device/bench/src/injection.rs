@@ -70,6 +70,14 @@ pub(crate) struct Row {
     pub(crate) own: Late,
 }
 
+impl Row {
+    /// Device to peer, at the median, where both had any.
+    pub(crate) fn ratio(&self) -> Option<f64> {
+        let both = self.device.count > 0 && self.peer.count > 0;
+        both.then(|| self.device.p50_us / self.peer.p50_us)
+    }
+}
+
 /// What a client saw.
 struct Seen {
     completions: Histogram<u64>,

@@ -157,20 +157,25 @@ fn measure(cli: &Cli, plan: &Plan) -> anyhow::Result<Report> {
     let wanted = |part| cli.part.contains(&part) || cli.part.contains(&Part::All);
     let machine = Machine::here();
     let floor = floor::measure(plan.time)?;
+    // Each part ends all if it fails: a signal may have asked for the end.
     let requests = wanted(Part::Requests).then(|| {
         let cells = requests::cells(&cli.store, &cli.queues, &cli.depth);
         requests::run(plan, &cells)
     });
+    let requests = requests.transpose()?;
     let injection = wanted(Part::Injection).then(|| injection::run(plan));
-    let storm = wanted(Part::Storm).then(|| storm::run(plan));
-    let growth = wanted(Part::Growth).then(|| growth::run(plan));
+    let injection = injection.transpose()?;
+    let storm = wanted(Part::Storm).then(|| storm::run(plan)).transpose()?;
+    let growth = wanted(Part::Growth)
+        .then(|| growth::run(plan))
+        .transpose()?;
     Ok(Report {
         machine,
         floor,
-        requests: requests.transpose()?,
-        injection: injection.transpose()?,
-        storm: storm.transpose()?,
-        growth: growth.transpose()?,
+        requests,
+        injection,
+        storm,
+        growth,
     })
 }
 

@@ -144,8 +144,14 @@ fn injection_table(rows: &[injection::Row]) {
         "p99.9",
     ];
     let lines = rows.iter().map(|row| {
-        let three =
-            |late: &Late| [late.p50_us, late.p99_us, late.p999_us].map(|v| format!("{v:.1}"));
+        let three = |late: &Late| {
+            let some = [late.p50_us, late.p99_us, late.p999_us];
+            some.map(|value| match late.count {
+                // None came back in time.
+                0 => "-".to_owned(),
+                _ => format!("{value:.1}"),
+            })
+        };
         let [d50, d99, d999] = three(&row.device);
         let [p50, p99, p999] = three(&row.peer);
         let [o50, o99, o999] = three(&row.own);
@@ -159,7 +165,7 @@ fn injection_table(rows: &[injection::Row]) {
             p50,
             p99,
             p999,
-            format!("{:.2}", row.device.p50_us / row.peer.p50_us),
+            counted(row.ratio()),
             o50,
             o99,
             o999,
