@@ -135,5 +135,6 @@ fn the_error_log_names_the_namespace_and_logs_are_of_none() {
     };
     assert_eq!(log(&mut driver, 2), 0x02);
     assert_eq!(log(&mut driver, u32::MAX), 0);
-    assert_eq!(words(&driver.get(at, 64))[6], 2);
+    let entry = words(&driver.get(at, 64));
+    assert_eq!((entry[4], entry[6]), (BLOCKS, 2), "the block, and whose");
 }
