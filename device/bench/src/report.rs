@@ -114,8 +114,8 @@ fn requests_table(rows: &[requests::Row]) {
             format!("{:.2}", device.cpu_us),
             format!("{:.2}", peer.cpu_us),
             format!("{:.2}", row.cpu_ratio),
-            counted(device.calls),
-            counted(peer.calls),
+            counted(row.device_calls),
+            counted(row.peer_calls),
         ]
     });
     print(

@@ -40,8 +40,6 @@ pub(crate) struct Side {
     pub(crate) p99_us: f64,
     /// Processor time of the program for each request, in microseconds.
     pub(crate) cpu_us: f64,
-    /// System calls of the program for each request, where they can be counted.
-    pub(crate) calls: Option<f64>,
 }
 
 /// A cell's figures.
@@ -54,6 +52,9 @@ pub(crate) struct Row {
     pub(crate) depth: usize,
     pub(crate) device: Side,
     pub(crate) peer: Side,
+    /// System calls for each request, where they can be counted.
+    pub(crate) device_calls: Option<f64>,
+    pub(crate) peer_calls: Option<f64>,
     /// Device to peer: the middle one of the rounds'.
     pub(crate) iops_ratio: f64,
     pub(crate) p50_ratio: f64,
@@ -132,9 +133,8 @@ pub(crate) fn run(plan: &Plan, cells: &[Cell]) -> anyhow::Result<Vec<Row>> {
 }
 
 fn measure(plan: &Plan, cell: &Cell, both: &mut Pair) -> anyhow::Result<Row> {
-    for (_, driver) in [&mut both.device, &mut both.peer] {
-        driver.run(cell.load, WARM_UP)?;
-    }
+    let device_calls = warm_up(&mut both.device, cell.load)?;
+    let peer_calls = warm_up(&mut both.peer, cell.load)?;
     let mut rounds = Vec::new();
     for _ in 0..plan.rounds {
         let device = side(&mut both.device, cell.load, plan.time)?;
@@ -156,19 +156,30 @@ fn measure(plan: &Plan, cell: &Cell, both: &mut Pair) -> anyhow::Result<Row> {
         depth: cell.load.depth,
         device,
         peer,
+        device_calls,
+        peer_calls,
         iops_ratio,
         p50_ratio,
         cpu_ratio,
     })
 }
 
+/// Before the first measurement of each; counts system calls, which to be
+/// counted makes slower, so that none are while anything is timed.
+fn warm_up(of: &mut (Subject, Driver), load: Load) -> anyhow::Result<Option<f64>> {
+    let (subject, driver) = of;
+    driver.run(load, WARM_UP)?;
+    let syscalls = Syscalls::of(subject.pid());
+    let measured = driver.run(load, WARM_UP)?;
+    let calls = syscalls.and_then(|mut syscalls| syscalls.count());
+    Ok(calls.map(|calls| calls as f64 / measured.requests.max(1) as f64))
+}
+
 fn side(of: &mut (Subject, Driver), load: Load, time: Duration) -> anyhow::Result<Side> {
     let (subject, driver) = of;
-    let mut syscalls = Syscalls::of(subject.pid());
     let before = subject.cpu()?;
     let measured = driver.run(load, time)?;
     let cpu = subject.cpu()?.saturating_sub(before);
-    let calls = syscalls.as_mut().and_then(Syscalls::count);
     let requests = measured.requests.max(1) as f64;
     let micros = |quantile| measured.latency.value_at_quantile(quantile) as f64 / 1e3;
     Ok(Side {
@@ -176,6 +187,5 @@ fn side(of: &mut (Subject, Driver), load: Load, time: Duration) -> anyhow::Resul
         p50_us: micros(0.5),
         p99_us: micros(0.99),
         cpu_us: cpu.as_secs_f64() * 1e6 / requests,
-        calls: calls.map(|calls| calls as f64 / requests),
     })
 }

@@ -11,6 +11,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
+use anyhow::ensure;
 use serde::Serialize;
 
 use crate::driver::{Driver, Shape, signals};
@@ -21,6 +22,12 @@ use crate::{Plan, floor, middle};
 
 /// Interrupts back to back at each of a storm's instants.
 const BURSTS: [u32; 3] = [1, 8, 64];
+
+/// Before anything is measured.
+const WARM_UP: Duration = Duration::from_millis(100);
+
+/// How long the first interrupt may take.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// One queue, in which there are no requests.
 const SHAPE: Shape = Shape {
@@ -73,7 +80,8 @@ fn measure(plan: &Plan, burst: u32) -> anyhow::Result<Row> {
     })
 }
 
-/// Interrupts a second of processor time, and calls for each.
+/// Interrupts a second of processor time, and calls for each. Calls are counted
+/// first, and apart: to be counted makes each of them slower.
 fn storm(plan: &Plan, burst: u32) -> anyhow::Result<(f64, Option<f64>)> {
     let mut setup = Setup::plain(Store::Null, 1);
     setup.scenario = Some(format!(
@@ -81,20 +89,27 @@ fn storm(plan: &Plan, burst: u32) -> anyhow::Result<(f64, Option<f64>)> {
     ));
     let subject = Subject::start(Who::Device, &setup, &plan.device, &plan.stop)?;
     let driver = Driver::connect(&subject.socket, SHAPE, plan.stop.clone())?;
-    let mut syscalls = Syscalls::of(subject.pid());
-    signals(&driver.calls[0])?;
-    let calls_before = syscalls.as_mut().and_then(Syscalls::count);
+    // The storm has begun, and the device knows what kind of fd it writes.
+    let _ = signals_in(plan, &driver, WARM_UP)?;
+    let syscalls = Syscalls::of(subject.pid());
+    let count = signals_in(plan, &driver, WARM_UP)?;
+    let calls = syscalls.and_then(|mut syscalls| syscalls.count());
+    let calls = calls.map(|calls| calls as f64 / count);
     let before = subject.cpu()?;
+    let count = signals_in(plan, &driver, plan.time)?;
+    let time = subject.cpu()?.saturating_sub(before);
+    Ok((count / time.as_secs_f64(), calls))
+}
+
+/// Waits for so long, and until there was one; how many there were.
+fn signals_in(plan: &Plan, driver: &Driver, time: Duration) -> anyhow::Result<f64> {
     let begun = Instant::now();
-    while begun.elapsed() < plan.time {
+    let mut count = 0;
+    while count == 0 || begun.elapsed() < time {
         plan.stop.check()?;
-        thread::sleep(Duration::from_millis(10).min(plan.time));
+        ensure!(begun.elapsed() < time + PATIENCE, "no storm");
+        thread::sleep(Duration::from_millis(10).min(time));
+        count += signals(&driver.calls[0])?;
     }
-    let count = signals(&driver.calls[0])? as f64;
-    let time = (subject.cpu()? - before).as_secs_f64();
-    let calls_after = syscalls.as_mut().and_then(Syscalls::count);
-    let calls = calls_after
-        .zip(calls_before)
-        .map(|(after, before)| (after - before) as f64);
-    Ok((count / time, calls.map(|calls| calls / count)))
+    Ok(count as f64)
 }
