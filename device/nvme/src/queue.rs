@@ -16,6 +16,7 @@ use vm_memory::{Bytes, GuestAddress, GuestAddressSpace, GuestMemoryMmap};
 use crate::activity::{Activity, ErrorEntry};
 use crate::completion_queue::CompletionQueue;
 use crate::doorbell::Doorbell;
+use crate::parse::opcode::DATASET_MANAGEMENT;
 use crate::parse::{Direction, Terms};
 use crate::wire::{Command, Completion, SQE_LEN, StatusCode};
 
@@ -158,6 +159,10 @@ impl NvmeQueue {
             }
             Err(code) => {
                 token.refused = Some(code);
+                // Only these are known to name a block (dwords 10 and 11).
+                if code == StatusCode::LBA_RANGE && command.opcode() != DATASET_MANAGEMENT {
+                    token.block = command.qword(10);
+                }
                 self.tell(command, code);
                 Err(match code {
                     StatusCode::INVALID_OPCODE => Status::Unsupported,

@@ -110,6 +110,8 @@ pub(crate) struct DeviceOptions {
     pub(crate) events: PathBuf,
     /// Where its decisions go.
     pub(crate) record: PathBuf,
+    /// Whether these two are written at all.
+    pub(crate) writes: bool,
     /// The decisions to take again.
     pub(crate) replay: Option<PathBuf>,
     /// Whether its disk has to seem resized for a moment, or this QEMU raises
@@ -134,8 +136,10 @@ impl DeviceOptions {
         option("--block-size", self.disk.block_size.to_string().into());
         option("--num-queues", self.queues.to_string().into());
         option("--seed", self.seed.to_string().into());
-        option("--events", self.events.clone().into());
-        option("--record", self.record.clone().into());
+        if self.writes {
+            option("--events", self.events.clone().into());
+            option("--record", self.record.clone().into());
+        }
         if let Some(replay) = &self.replay {
             option("--replay", replay.clone().into());
         }

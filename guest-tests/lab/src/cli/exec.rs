@@ -123,6 +123,10 @@ pub(crate) struct ExecArguments {
     /// decisions, exec.json
     #[arg(long, value_name = "DIR", default_value = "results")]
     pub(crate) results: PathBuf,
+    /// Keep no events and no decisions, which cost time with each request: for
+    /// measurements
+    #[arg(long)]
+    pub(crate) no_events: bool,
     /// Say what goes on although standard error is no terminal
     #[arg(long, short)]
     pub(crate) verbose: bool,

@@ -277,6 +277,7 @@ fn device_options(
         seed: trial.seed,
         events: folder.join(EVENTS),
         record: folder.join("decisions.ndjson"),
+        writes: true,
         replay: trial.replay.clone(),
         resizes: lab.qemu_version.wants_other_capacity(),
     })

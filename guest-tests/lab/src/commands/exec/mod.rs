@@ -184,6 +184,7 @@ fn open(
         seed: plan.seed,
         events: folder.join("events.ndjson"),
         record: folder.join("decisions.ndjson"),
+        writes: !arguments.no_events,
         replay: plan.replay.clone(),
         resizes: lab.qemu_version.wants_other_capacity(),
     });

@@ -144,6 +144,9 @@ fn again(arguments: &ExecArguments, order: &Execute, seed: u64, results: &Folder
     if arguments.disk.disk_read_only {
         words.push("--disk-read-only".into());
     }
+    if arguments.no_events {
+        words.push("--no-events".into());
+    }
     if arguments.tty {
         words.push("--tty".into());
     }
