@@ -6,8 +6,8 @@
 //! run: what else the machine does meets both, and what is compared are
 //! ratios. The client is one, whoever serves it.
 //!
-//! What this does not do: there is no guest. What a guest adds is measured
-//! there (`irqstorm run --test bench`).
+//! What this does not do: there is no guest. What one adds, `scripts/doorbells`
+//! measures for NVMe.
 
 mod control;
 mod driver;
