@@ -27,6 +27,17 @@ pub struct Point {
     pub times: Vec<Times>,
 }
 
+impl Point {
+    /// Adds a figure.
+    pub fn add(&mut self, name: &str, value: f64, unit: &str) {
+        self.figures.push(Figure {
+            name: name.to_owned(),
+            value,
+            unit: unit.to_owned(),
+        });
+    }
+}
+
 /// A distribution of times.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Times {

@@ -5,7 +5,7 @@
 //! extends a file ends on XFS' own workqueue; the disk itself takes uncached
 //! writes since 7.3, and is left out before.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,7 +17,7 @@ use irqstorm_agent::protocol::{Disk, Figure, figures};
 
 use super::alone_in_time::jiffy;
 use super::bench::{precise, ratio};
-use super::fs_page_drop::make;
+use super::fs_page_drop::{make, open};
 use super::{Bench, Stop, fail, skip};
 use crate::guest::cached::{self, Uncached};
 use crate::guest::count::Count;
@@ -127,16 +127,6 @@ fn on_xfs(bench: &mut Bench, disk: &Disk, all: &mut Summary) -> Result<(), Stop>
     Ok(unmounted?)
 }
 
-fn open(path: &Path) -> Result<File, Stop> {
-    let opened = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(path);
-    opened.map_err(|e| Stop::Fail(format!("open {}: {e}", path.display())))
-}
-
 fn loads(bench: &mut Bench, target: &Target, all: &mut Summary) -> Result<(), Stop> {
     for load in LOADS {
         bench.progress(load.words(target));
@@ -243,22 +233,13 @@ fn measure(bench: &mut Bench, target: &Target, load: Load, all: &mut Summary) ->
         ..Point::default()
     };
     add_counts(&mut point, load, &summary);
-    add(
-        &mut point,
-        measures::WRITTEN,
-        ratio(load.bytes(), uncached) * 1e3,
-        "MB/s",
-    );
-    add(
-        &mut point,
-        measures::WRITTEN_OVER_CACHED,
-        ratio(cached, uncached),
-        "",
-    );
+    let speed = ratio(load.bytes(), uncached) * 1e3;
+    point.add(measures::WRITTEN, speed, "MB/s");
+    point.add(measures::WRITTEN_OVER_CACHED, ratio(cached, uncached), "");
     if target.raw && load.writers == 1 {
         bench.progress("reads of more than the memory has room for");
         let faster = ratio(read(target.file, false)?, read(target.file, true)?);
-        add(&mut point, measures::READ_OVER_CACHED, faster, "");
+        point.add(measures::READ_OVER_CACHED, faster, "");
     }
     bench.point(point);
     add_up(all, &summary);
@@ -282,14 +263,6 @@ fn check(words: &str, summary: &Summary) -> Result<(), Stop> {
     Ok(())
 }
 
-fn add(point: &mut Point, name: &str, value: f64, unit: &str) {
-    point.figures.push(Figure {
-        name: name.to_owned(),
-        value,
-        unit: unit.to_owned(),
-    });
-}
-
 fn add_counts(point: &mut Point, load: Load, summary: &Summary) {
     let bios = summary.tagged_hardirq;
     for (name, of, to) in [
@@ -303,7 +276,7 @@ fn add_counts(point: &mut Point, load: Load, summary: &Summary) {
             load.blocks,
         ),
     ] {
-        add(point, name, ratio(of, to), "");
+        point.add(name, ratio(of, to), "");
     }
 }
 

@@ -66,7 +66,8 @@ fn both_rounds(bench: &mut Bench, kind: &str, takes: &str) -> Result<[Written; 2
     Ok([fresh, over])
 }
 
-fn open(path: &Path) -> Result<File, Stop> {
+/// A file, made if it is not there, for reading and writing.
+pub(super) fn open(path: &Path) -> Result<File, Stop> {
     let opened = OpenOptions::new()
         .read(true)
         .write(true)

@@ -164,30 +164,18 @@ fn measure(
         ],
     };
     count(&mut point, &counted);
-    add(
-        &mut point,
-        measures::CALLS_PER_BIO,
-        ratio(called.queue_calls, called.ended[TAGGED]),
-        "",
-    );
+    let calls = ratio(called.queue_calls, called.ended[TAGGED]);
+    point.add(measures::CALLS_PER_BIO, calls, "");
     for (name, percent) in [
         (measures::LATENESS_P50, 50),
         (measures::LATENESS_P99, 99),
         (measures::LATENESS_WORST, 100),
     ] {
         let late = lateness.percentile(percent);
-        add(&mut point, name, late.as_secs_f64() * 1e6, "us");
+        point.add(name, late.as_secs_f64() * 1e6, "us");
     }
     bench.point(point);
     Ok(())
-}
-
-fn add(point: &mut Point, name: &str, value: f64, unit: &str) {
-    point.figures.push(Figure {
-        name: name.to_owned(),
-        value,
-        unit: unit.to_owned(),
-    });
 }
 
 /// Sets the device anew, so that its trace begins with the run, and runs.
@@ -227,14 +215,14 @@ fn check(setting: Setting, summary: &Summary) -> Result<(), Stop> {
 
 fn count(point: &mut Point, summary: &Summary) {
     let bios = summary.ended[TAGGED];
-    let mut per_bio = |name, count| add(point, name, ratio(count, bios), "");
+    let mut per_bio = |name, count| point.add(name, ratio(count, bios), "");
     per_bio(measures::WORKS_PER_BIO, summary.queue_work_calls);
     per_bio(measures::SWITCHES_PER_BIO, summary.switches_there);
     per_bio(
         measures::WORKER_SWITCHES_PER_BIO,
         summary.switches_to_worker,
     );
-    let mut add = |name, value, unit| add(point, name, value, unit);
+    let mut add = |name, value, unit| point.add(name, value, unit);
     add(
         measures::BIOS_PER_RUN,
         ratio(summary.worker_bios, summary.worker_runs),
