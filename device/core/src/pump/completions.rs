@@ -11,7 +11,7 @@ use super::turn::{Due, Moment, Turn};
 use crate::pattern::Draws;
 use crate::queue::{BrokenQueue, RequestQueue};
 use crate::request::{QueueId, RequestId};
-use crate::scenario::{Fault, Order};
+use crate::scenario::Order;
 use crate::units::Nanos;
 
 impl<Q: RequestQueue> Pump<Q> {
@@ -126,9 +126,8 @@ impl<Q: RequestQueue> Pump<Q> {
         owe_interrupt: bool,
         moment: Moment,
     ) {
-        let in_flight = self.lane(queue).and_then(|lane| lane.get(request));
-        let fault = in_flight.and_then(|in_flight| in_flight.plan.fault);
-        if fault == Some(Fault::DeviceFailure) && self.failure_line.is_some() {
+        // A disk that cannot fail has no such request to look for.
+        if self.failure_line.is_some() && self.is_failure(queue, request) {
             self.fail_device(moment);
             return;
         }

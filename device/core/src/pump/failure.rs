@@ -6,8 +6,8 @@ use super::turn::Moment;
 use super::{Answer, Pump, reply};
 use crate::control::{Code, FailReply, Refusal};
 use crate::queue::{BrokenQueue, RequestQueue};
-use crate::request::{Outcome, QueueId, Status};
-use crate::scenario::Scenario;
+use crate::request::{Outcome, QueueId, RequestId, Status};
+use crate::scenario::{Fault, Scenario};
 
 /// What queues of a failed device are stopped for.
 const FAILED: &str = "the device has failed, as it was told to";
@@ -55,6 +55,12 @@ impl<Q: RequestQueue> Pump<Q> {
             self.break_queue(queue, &BrokenQueue(FAILED.to_owned()), moment);
         }
         (u32::try_from(queues.len()).unwrap_or(u32::MAX), requests)
+    }
+
+    /// Whether the device is to fail in place of a request's completion.
+    pub(super) fn is_failure(&mut self, queue: QueueId, request: RequestId) -> bool {
+        let in_flight = self.lane(queue).and_then(|lane| lane.get(request));
+        in_flight.is_some_and(|in_flight| in_flight.plan.fault == Some(Fault::DeviceFailure))
     }
 
     /// Refuses a scenario with a failure that this device cannot tell of.

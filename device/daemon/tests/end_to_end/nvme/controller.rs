@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 //! The controller itself: registers, admin commands, queues that come and go.
 
-use irqstorm_testing::nvme::{Client, Command, NvmeDriver, PAGE};
+use irqstorm_testing::nvme::{Client, Command, NvmeDriver};
 
-use super::{driver, follow, pattern};
+use super::{driver, follow, identify, pattern};
 
 /// Admin opcodes.
 const DELETE_SUBMISSIONS: u8 = 0x00;
@@ -11,7 +11,6 @@ const CREATE_SUBMISSIONS: u8 = 0x01;
 const GET_LOG_PAGE: u8 = 0x02;
 const DELETE_COMPLETIONS: u8 = 0x04;
 const CREATE_COMPLETIONS: u8 = 0x05;
-const IDENTIFY: u8 = 0x06;
 const SET_FEATURES: u8 = 0x09;
 const GET_FEATURES: u8 = 0x0a;
 const ASYNC_EVENT_REQUEST: u8 = 0x0c;
@@ -23,16 +22,6 @@ const FATAL: u32 = 1 << 1;
 
 fn u32_at(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap())
-}
-
-/// What the controller says of itself.
-fn identify(driver: &mut NvmeDriver, what: u32, namespace: u32) -> Result<Vec<u8>, u16> {
-    let page = driver.pages(1);
-    let command = Command::new(IDENTIFY, namespace).with(10, what).at(page, 0);
-    match driver.admin(command).status {
-        0 => Ok(driver.get(page, PAGE)),
-        status => Err(status),
-    }
 }
 
 fn log(driver: &mut NvmeDriver, id: u32, len: u32) -> Result<Vec<u8>, u16> {

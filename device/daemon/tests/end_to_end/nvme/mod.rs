@@ -9,9 +9,11 @@ mod namespaces;
 mod script;
 mod vmm;
 
-use irqstorm_testing::nvme::NvmeDriver;
+use irqstorm_testing::nvme::{Command, NvmeDriver, PAGE};
 
 use crate::support::Daemon;
+
+const IDENTIFY: u8 = 0x06;
 
 /// A device with a disk of 8 MiB in memory that follows a scenario.
 fn follow(scenario: &str) -> Daemon {
@@ -26,6 +28,16 @@ fn driver(daemon: &Daemon, queues: u16) -> NvmeDriver {
         driver.create_pair(64, vector);
     }
     driver
+}
+
+/// What identify (5.17) tells, or the status that it ends with.
+fn identify(driver: &mut NvmeDriver, what: u32, namespace: u32) -> Result<Vec<u8>, u16> {
+    let page = driver.pages(1);
+    let command = Command::new(IDENTIFY, namespace).with(10, what).at(page, 0);
+    match driver.admin(command).status {
+        0 => Ok(driver.get(page, PAGE)),
+        status => Err(status),
+    }
 }
 
 /// Bytes that differ from place to place and from seed to seed.

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 //! A disk that is cut into namespaces.
 
-use irqstorm_testing::nvme::{Command, NvmeDriver, PAGE};
+use irqstorm_testing::nvme::{Command, NvmeDriver};
 
-use super::{driver, pattern};
+use super::{driver, identify, pattern};
 use crate::support::Daemon;
 
 /// Admin opcodes.
 const GET_LOG_PAGE: u8 = 0x02;
-const IDENTIFY: u8 = 0x06;
 
 /// I/O opcodes.
 const FLUSH: u8 = 0x00;
@@ -24,15 +23,6 @@ const BLOCKS: u32 = 16_384 / 3;
 
 fn three() -> Daemon {
     Daemon::follow("", &["--transport", "vfio-user", "--namespaces", "3"])
-}
-
-fn identify(driver: &mut NvmeDriver, what: u32, namespace: u32) -> Result<Vec<u8>, u16> {
-    let page = driver.pages(1);
-    let command = Command::new(IDENTIFY, namespace).with(10, what).at(page, 0);
-    match driver.admin(command).status {
-        0 => Ok(driver.get(page, PAGE)),
-        status => Err(status),
-    }
 }
 
 fn words(bytes: &[u8]) -> Vec<u32> {
