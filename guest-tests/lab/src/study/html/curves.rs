@@ -23,6 +23,16 @@ pub(super) struct Axis {
     pub(super) panels: Vec<(Vec<Figure>, Vec<usize>)>,
 }
 
+impl Axis {
+    /// Its name and its unit, if it has one.
+    fn label(&self) -> String {
+        match self.unit.as_str() {
+            "" => self.name.clone(),
+            unit => format!("{} [{unit}]", self.name),
+        }
+    }
+}
+
 /// `None` if nothing was swept.
 pub(super) fn axis(study: &Study) -> Option<Axis> {
     let set = study.settings.first()?;
@@ -75,7 +85,7 @@ pub(super) fn of(study: &Study) -> Vec<Curves> {
             let panels = axis.panels.iter();
             Curves {
                 title: measure_title(study, measure),
-                x: format!("{} [{}]", axis.name, axis.unit),
+                x: axis.label(),
                 panels: panels
                     .map(|(others, settings)| panel(study, &axis, (others, settings), &rows, y))
                     .collect(),
@@ -139,4 +149,20 @@ fn panel(
         });
     }
     chart
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_axis_without_a_unit_has_no_brackets() {
+        let axis = |unit: &str| Axis {
+            name: "rate".into(),
+            unit: unit.into(),
+            panels: Vec::new(),
+        };
+        assert_eq!(axis("").label(), "rate");
+        assert_eq!(axis("/s").label(), "rate [/s]");
+    }
 }
