@@ -49,6 +49,28 @@ pub(crate) struct Measured {
     pub(crate) time: Duration,
     /// From submission to completion as the client sees it, in nanoseconds.
     pub(crate) latency: Histogram<u64>,
+    /// The share of the time in which the client had nothing to do: without any
+    /// it is what is measured, whoever serves it.
+    pub(crate) waited: f64,
+}
+
+/// How long there was nothing to do.
+#[derive(Default)]
+struct Waiting {
+    since: Option<Instant>,
+    sum: Duration,
+}
+
+impl Waiting {
+    fn begin(&mut self) {
+        self.since.get_or_insert_with(Instant::now);
+    }
+
+    fn end(&mut self, now: Instant) {
+        if let Some(since) = self.since.take() {
+            self.sum += now - since;
+        }
+    }
 }
 
 /// What a client is to have room for.
@@ -118,6 +140,7 @@ impl Driver {
         }
         let mut in_flight = load.queues * load.depth;
         let (mut requests, mut ended) = (0, None);
+        let mut waiting = Waiting::default();
         while in_flight > 0 {
             self.stop.check()?;
             let mut idle = true;
@@ -127,6 +150,7 @@ impl Driver {
                 }
                 idle = false;
                 let now = Instant::now();
+                waiting.end(now);
                 if ended.is_none() && now - start >= time {
                     ended = Some(now - start);
                 }
@@ -143,14 +167,19 @@ impl Driver {
                 }
                 self.kick(queue)?;
             }
-            if idle && !load.polls {
-                self.wait(load.queues)?;
+            if idle {
+                waiting.begin();
+                if !load.polls {
+                    self.wait(load.queues)?;
+                }
             }
         }
+        let time = ended.unwrap_or(time);
         Ok(Measured {
             requests,
-            time: ended.unwrap_or(time),
+            time,
             latency,
+            waited: waiting.sum.as_secs_f64() / time.as_secs_f64(),
         })
     }
 

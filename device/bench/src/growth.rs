@@ -3,8 +3,14 @@
 //! held or planned, queues, listeners. Nothing but the pump runs here, over
 //! queues that cost nothing and a disk that does nothing; its clock is moved by
 //! hand, and what it costs is taken from the machine's.
+//!
+//! What is planned is ordered by time, at the cost of the logarithm of how much
+//! it is, and of memory that caches do not have: a bare heap of as many entries
+//! shows how much of the growth no such order is without.
 
 use std::cell::Cell;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -18,6 +24,8 @@ use irqstorm_core::request::{Operation, Outcome, QueueId, Request, Sector};
 use irqstorm_core::scenario::Scenario;
 use irqstorm_core::store::{Geometry, Store};
 use irqstorm_core::units::Nanos;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
 use serde::Serialize;
 
 use crate::progress::Progress;
@@ -75,28 +83,47 @@ pub(crate) struct Row {
     pub(crate) ratio: f64,
 }
 
+/// Entries of a bare heap.
+const HEAPS: [u32; 3] = [100, 10_000, 1_000_000];
+
 pub(crate) fn run(plan: &Plan) -> anyhow::Result<Vec<Row>> {
     let progress = Progress::new("growth");
-    let mut rows: Vec<Row> = Vec::new();
-    for (number, case) in CASES.into_iter().enumerate() {
-        progress.show(number, CASES.len());
+    let mut rows = Rows::default();
+    let all = CASES.len() + HEAPS.len();
+    let time = plan.time / 4;
+    for case in CASES {
+        progress.show(rows.0.len(), all);
         plan.stop.check()?;
-        let (what, of) = case.name();
-        let time = plan.time / 4;
         let rounds: anyhow::Result<Vec<f64>> = (0..plan.rounds)
             .map(|_| Rig::new(case)?.measure(time))
             .collect();
-        let nanos = middle(rounds?);
-        let first = rows.iter().find(|row| row.what == what);
+        let (what, of) = case.name();
+        rows.add(what, of, rounds?);
+    }
+    for count in HEAPS {
+        progress.show(rows.0.len(), all);
+        plan.stop.check()?;
+        let rounds = (0..plan.rounds).map(|_| heap(count, time)).collect();
+        rows.add("bare heap", count.to_string(), rounds);
+    }
+    Ok(rows.0)
+}
+
+#[derive(Default)]
+struct Rows(Vec<Row>);
+
+impl Rows {
+    fn add(&mut self, what: &'static str, of: String, rounds: Vec<f64>) {
+        let nanos = middle(rounds);
+        let first = self.0.iter().find(|row| row.what == what);
         let ratio = nanos / first.map_or(nanos, |first| first.nanos);
-        rows.push(Row {
+        self.0.push(Row {
             what,
             of,
             nanos,
             ratio,
         });
     }
-    Ok(rows)
 }
 
 impl Case {
@@ -252,6 +279,33 @@ impl Rig {
         self.pump
             .handle(Message::Command { command, respond }, &self.now);
     }
+}
+
+/// What it takes to put an entry into a bare heap of so many and to take the
+/// first one out, in nanoseconds. Entries are as large as the pump's, and due in
+/// as random an order.
+fn heap(count: u32, time: Duration) -> f64 {
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    let mut due = |now: u64| {
+        Reverse([
+            now + 1_000_000_000 + rng.next_u64() % 1_000_000_000,
+            0,
+            0,
+            0,
+            0,
+        ])
+    };
+    let mut heap: BinaryHeap<Reverse<[u64; 5]>> = (0..count).map(|_| due(0)).collect();
+    let (begun, mut turns) = (Instant::now(), 0_u32);
+    while begun.elapsed() < time {
+        for _ in 0..BATCH {
+            if let Some(Reverse([now, ..])) = std::hint::black_box(heap.pop()) {
+                heap.push(due(now));
+            }
+        }
+        turns += BATCH;
+    }
+    begun.elapsed().as_nanos() as f64 / f64::from(turns)
 }
 
 /// Takes events, and does nothing with them.

@@ -12,7 +12,9 @@
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
-use irqstorm_core::control::{Precision, StatusReply};
+use irqstorm_core::control::{Precision, Quantiles, StatusReply};
+use irqstorm_core::event::Floor;
+use irqstorm_core::units::Nanos;
 use serde::Serialize;
 
 use crate::driver::{Driver, Shape, signals};
@@ -68,6 +70,9 @@ pub(crate) struct Row {
     pub(crate) peer: Late,
     /// From planned to actual, as the device has it.
     pub(crate) own: Late,
+    /// That to the machine's floor, which is a bare timer's wake-up, and for an
+    /// interrupt the write of an eventfd: at the median, and of 99 in 100.
+    pub(crate) over_floor: [f64; 2],
 }
 
 impl Row {
@@ -111,7 +116,7 @@ pub(crate) fn run(plan: &Plan) -> anyhow::Result<Vec<Row>> {
 
 fn measure(plan: &Plan, in_flight: usize, target: Duration) -> anyhow::Result<[Row; 2]> {
     let (mut device, mut peer) = (Seen::new()?, Seen::new()?);
-    let mut own = Precision::default();
+    let (mut own, mut floor) = (Precision::default(), Floor::default());
     for _ in 0..plan.rounds {
         for (who, seen) in [(Who::Device, &mut device), (Who::Peer, &mut peer)] {
             let mut setup = Setup::plain(Store::Null, in_flight.div_ceil(OF_A_QUEUE));
@@ -126,11 +131,11 @@ fn measure(plan: &Plan, in_flight: usize, target: Duration) -> anyhow::Result<[R
             seen.add(&driver.keep(in_flight, target, plan.time)?)?;
             if who == Who::Device {
                 let status: StatusReply = control::ask(&subject.control(), "status")?;
-                own = status.precision;
+                (own, floor) = (status.precision, status.precision.floor);
             }
         }
     }
-    let row = |what, device, peer, own: irqstorm_core::control::Quantiles| Row {
+    let row = |what, device, peer, own: Quantiles, write: Nanos| Row {
         in_flight,
         target_us: target.as_secs_f64() * 1e6,
         what,
@@ -142,6 +147,10 @@ fn measure(plan: &Plan, in_flight: usize, target: Duration) -> anyhow::Result<[R
             p99_us: own.p99.0 as f64 / 1e3,
             p999_us: own.p999.0 as f64 / 1e3,
         },
+        over_floor: [
+            own.p50.0 as f64 / (floor.wakeup_p50 + write).0 as f64,
+            own.p99.0 as f64 / (floor.wakeup_p99 + write).0 as f64,
+        ],
     };
     Ok([
         row(
@@ -149,12 +158,14 @@ fn measure(plan: &Plan, in_flight: usize, target: Duration) -> anyhow::Result<[R
             &device.completions,
             &peer.completions,
             own.published,
+            Nanos::ZERO,
         ),
         row(
             "interrupt",
             &device.interrupts,
             &peer.interrupts,
             own.signalled,
+            floor.write_p50,
         ),
     ])
 }

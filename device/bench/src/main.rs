@@ -65,6 +65,10 @@ pub(crate) struct Cli {
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_values = ["null", "memory", "file"])]
     store: Vec<subject::Store>,
 
+    /// Of requests: what is done before more come: asleep, auto, polling
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_values = ["asleep", "auto", "polling"])]
+    waits: Vec<subject::Waits>,
+
     /// Of requests: queues: 1 to 4
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_values_t = [1, 2, 4], value_parser = clap::value_parser!(u8).range(1..=4))]
     queues: Vec<u8>,
@@ -159,7 +163,7 @@ fn measure(cli: &Cli, plan: &Plan) -> anyhow::Result<Report> {
     let floor = floor::measure(plan.time)?;
     // Each part ends all if it fails: a signal may have asked for the end.
     let requests = wanted(Part::Requests).then(|| {
-        let cells = requests::cells(&cli.store, &cli.queues, &cli.depth);
+        let cells = requests::cells(&cli.store, &cli.waits, &cli.queues, &cli.depth);
         requests::run(plan, &cells)
     });
     let requests = requests.transpose()?;

@@ -95,7 +95,7 @@ fn counted(count: Option<f64>) -> String {
 fn requests_table(rows: &[requests::Row]) {
     let header = [
         "store", "waits", "4 KiB", "queues", "depth", "IOPS", "peer", "ratio", "p50 us", "peer",
-        "ratio", "CPU us", "peer", "ratio", "syscalls", "peer",
+        "ratio", "CPU us", "peer", "ratio", "syscalls", "peer", "waited", "peer",
     ];
     let lines = rows.iter().map(|row| {
         let (device, peer) = (&row.device, &row.peer);
@@ -116,6 +116,8 @@ fn requests_table(rows: &[requests::Row]) {
             format!("{:.2}", row.cpu_ratio),
             counted(row.device_calls),
             counted(row.peer_calls),
+            format!("{:.2}", device.waited),
+            format!("{:.2}", peer.waited),
         ]
     });
     print(
@@ -142,6 +144,8 @@ fn injection_table(rows: &[injection::Row]) {
         "own p50",
         "p99",
         "p99.9",
+        "to floor p50",
+        "p99",
     ];
     let lines = rows.iter().map(|row| {
         let three = |late: &Late| {
@@ -169,11 +173,14 @@ fn injection_table(rows: &[injection::Row]) {
             o50,
             o99,
             o999,
+            format!("{:.2}", row.over_floor[0]),
+            format!("{:.2}", row.over_floor[1]),
         ]
     });
     print(
         "injection: after the latency that was asked for, as the client sees it, the kick's \
-         wake-up included; own: from planned to actual",
+         wake-up included; own: from planned to actual, and that to a bare timer's wake-up (and an \
+         eventfd write)",
         1,
         header,
         lines.collect(),

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::driver::{Driver, Load, Shape};
 use crate::progress::Progress;
-use crate::subject::{Setup, Store, Subject, Who};
+use crate::subject::{Setup, Store, Subject, Waits, Who};
 use crate::syscalls::Syscalls;
 use crate::{Plan, middle};
 
@@ -27,6 +27,7 @@ const SHAPE: Shape = Shape {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cell {
     store: Store,
+    waits: Waits,
     load: Load,
 }
 
@@ -40,6 +41,8 @@ pub(crate) struct Side {
     pub(crate) p99_us: f64,
     /// Processor time of the program for each request, in microseconds.
     pub(crate) cpu_us: f64,
+    /// The share of the time in which the client waited for it.
+    pub(crate) waited: f64,
 }
 
 /// A cell's figures.
@@ -62,20 +65,20 @@ pub(crate) struct Row {
 }
 
 /// Every combination, in the order of the table.
-pub(crate) fn cells(stores: &[Store], queues: &[u8], depths: &[u8]) -> Vec<Cell> {
+pub(crate) fn cells(stores: &[Store], waits: &[Waits], queues: &[u8], depths: &[u8]) -> Vec<Cell> {
     let mut cells = Vec::new();
     for &store in stores {
-        for polls in [false, true] {
+        for &waits in waits {
             for writes in [false, true] {
                 for &queues in queues {
                     for &depth in depths {
                         let load = Load {
                             writes,
-                            polls,
+                            polls: waits == Waits::Polling,
                             queues: usize::from(queues),
                             depth: usize::from(depth),
                         };
-                        cells.push(Cell { store, load });
+                        cells.push(Cell { store, waits, load });
                     }
                 }
             }
@@ -86,27 +89,26 @@ pub(crate) fn cells(stores: &[Store], queues: &[u8], depths: &[u8]) -> Vec<Cell>
 
 /// Both sides of what is measured, in the same state.
 struct Pair {
-    of: (Store, bool),
+    of: (Store, Waits),
     device: (Subject, Driver),
     peer: (Subject, Driver),
 }
 
 impl Pair {
-    fn start(plan: &Plan, store: Store, polls: bool) -> anyhow::Result<Pair> {
+    fn start(plan: &Plan, store: Store, waits: Waits) -> anyhow::Result<Pair> {
         let side = |who| -> anyhow::Result<(Subject, Driver)> {
-            let setup = Setup::plain(store, SHAPE.queues);
+            let setup = Setup {
+                waits,
+                ..Setup::plain(store, SHAPE.queues)
+            };
             let subject = Subject::start(who, &setup, &plan.device, &plan.stop)?;
             let driver = Driver::connect(&subject.socket, SHAPE, plan.stop.clone())?;
             Ok((subject, driver))
         };
-        let (device, peer) = match polls {
-            true => (Who::DevicePolling, Who::PeerPolling),
-            false => (Who::Device, Who::Peer),
-        };
         Ok(Pair {
-            of: (store, polls),
-            device: side(device)?,
-            peer: side(peer)?,
+            of: (store, waits),
+            device: side(Who::Device)?,
+            peer: side(Who::Peer)?,
         })
     }
 }
@@ -117,7 +119,7 @@ pub(crate) fn run(plan: &Plan, cells: &[Cell]) -> anyhow::Result<Vec<Row>> {
     let mut rows = Vec::new();
     for (number, cell) in cells.iter().enumerate() {
         progress.show(number, cells.len());
-        let of = (cell.store, cell.load.polls);
+        let of = (cell.store, cell.waits);
         let both = match pair.take_if(|pair| pair.of == of) {
             Some(both) => both,
             None => {
@@ -151,7 +153,7 @@ fn measure(plan: &Plan, cell: &Cell, both: &mut Pair) -> anyhow::Result<Row> {
     Ok(Row {
         store: cell.store.name(),
         operation: if cell.load.writes { "write" } else { "read" },
-        waits: if cell.load.polls { "polling" } else { "asleep" },
+        waits: cell.waits.name(),
         queues: cell.load.queues,
         depth: cell.load.depth,
         device,
@@ -187,5 +189,6 @@ fn side(of: &mut (Subject, Driver), load: Load, time: Duration) -> anyhow::Resul
         p50_us: micros(0.5),
         p99_us: micros(0.99),
         cpu_us: cpu.as_secs_f64() * 1e6 / requests,
+        waited: measured.waited,
     })
 }

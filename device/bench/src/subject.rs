@@ -23,14 +23,24 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Who serves the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Who {
-    /// irqstorm-device, asleep when there is nothing to do.
+    /// irqstorm-device.
     Device,
-    /// The same, looking for requests for a while before it sleeps.
-    DevicePolling,
-    /// The peer, in its main loop.
+    /// qemu-storage-daemon.
     Peer,
-    /// The peer with a thread for the export that polls before it sleeps.
-    PeerPolling,
+}
+
+/// What is done before more requests come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Waits {
+    /// Sleep.
+    Asleep,
+    /// What each does unless told otherwise: it looks for them for a while
+    /// before it sleeps, where that has been of use. The peer has a thread of
+    /// its own for the export.
+    #[default]
+    Auto,
+    /// Look for them for 100 us, as the client does without an end.
+    Polling,
 }
 
 /// Where the disk's data is.
@@ -43,6 +53,16 @@ pub(crate) enum Store {
     Memory,
     /// In a file in /dev/shm, for both.
     File,
+}
+
+impl Waits {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Waits::Asleep => "asleep",
+            Waits::Auto => "auto",
+            Waits::Polling => "polling",
+        }
+    }
 }
 
 impl Store {
@@ -59,6 +79,7 @@ impl Store {
 #[derive(Clone, Debug)]
 pub(crate) struct Setup {
     pub(crate) store: Store,
+    pub(crate) waits: Waits,
     pub(crate) queues: usize,
     /// How long each request takes, if not as long as it takes.
     pub(crate) latency: Option<Duration>,
@@ -71,6 +92,7 @@ impl Setup {
     pub(crate) fn plain(store: Store, queues: usize) -> Setup {
         Setup {
             store,
+            waits: Waits::default(),
             queues,
             latency: None,
             scenario: None,
@@ -107,15 +129,8 @@ impl Subject {
         let socket = folder.path().join("socket");
         let log = fs::File::create(folder.path().join("log"))?;
         let mut command = match who {
-            Who::Device => serve(device, setup, folder.path(), &[])?,
-            Who::DevicePolling => serve(device, setup, folder.path(), &["--poll", "100us"])?,
-            Who::Peer => peer(setup, folder.path(), &[], ""),
-            Who::PeerPolling => peer(
-                setup,
-                folder.path(),
-                &["--object", "iothread,id=thread,poll-max-ns=100000"],
-                ",iothread=thread",
-            ),
+            Who::Device => serve(device, setup, folder.path())?,
+            Who::Peer => peer(setup, folder.path()),
         };
         command
             .stdin(Stdio::null())
@@ -189,7 +204,7 @@ impl Drop for Subject {
     }
 }
 
-fn serve(device: &Path, setup: &Setup, folder: &Path, more: &[&str]) -> anyhow::Result<Command> {
+fn serve(device: &Path, setup: &Setup, folder: &Path) -> anyhow::Result<Command> {
     let mut command = Command::new(device);
     command.arg("--socket-path").arg(folder.join("socket"));
     command.arg("--control").arg(folder.join("control"));
@@ -205,11 +220,15 @@ fn serve(device: &Path, setup: &Setup, folder: &Path, more: &[&str]) -> anyhow::
         Store::Memory => command.args(["--ram", &size]),
         Store::File => command.arg("--blk-file").arg(folder.join("disk")),
     };
-    command.args(more);
+    command.args(match setup.waits {
+        Waits::Asleep => ["--poll", "off"],
+        Waits::Auto => ["--poll", "auto"],
+        Waits::Polling => ["--poll", "100us"],
+    });
     Ok(command)
 }
 
-fn peer(setup: &Setup, folder: &Path, more: &[&str], export: &str) -> Command {
+fn peer(setup: &Setup, folder: &Path) -> Command {
     let mut command = Command::new(PEER);
     let latency = setup.latency.unwrap_or_default().as_nanos();
     let node = match setup.store {
@@ -221,7 +240,18 @@ fn peer(setup: &Setup, folder: &Path, more: &[&str], export: &str) -> Command {
             folder.join("disk").display()
         ),
     };
-    command.args(more);
+    // In its main loop, which does not poll, or in a thread of its own.
+    let (thread, export) = match setup.waits {
+        Waits::Asleep => (None, ""),
+        Waits::Auto => (Some("iothread,id=thread"), ",iothread=thread"),
+        Waits::Polling => (
+            Some("iothread,id=thread,poll-max-ns=100000"),
+            ",iothread=thread",
+        ),
+    };
+    if let Some(thread) = thread {
+        command.args(["--object", thread]);
+    }
     command.args(["--blockdev", &node, "--export"]);
     command.arg(format!(
         "type=vhost-user-blk,id=export,node-name=disk,writable=on,num-queues={},\

@@ -3,8 +3,12 @@
 //!
 //! To hold one, to let one go, and to find the next that a selection names
 //! cost the logarithm of how many are held; nothing that a selection's queues,
-//! operations and sectors do not name is looked at.
+//! operations and sectors do not name is looked at. Where each is on the disk
+//! is in an index of its own from the first selection by sector on: most are
+//! held and let go without one, and it is the index in which nothing is next to
+//! what came before it.
 
+use std::cell::OnceCell;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::iter::Peekable;
@@ -40,7 +44,7 @@ pub struct Pick {
 pub struct Held {
     requests: BTreeMap<RequestId, HeldRequest>,
     classes: BTreeMap<(QueueId, Operation), BTreeSet<RequestId>>,
-    places: BTreeSet<(Sector, RequestId)>,
+    places: OnceCell<BTreeSet<(Sector, RequestId)>>,
 }
 
 impl Held {
@@ -55,7 +59,9 @@ impl Held {
         self.requests.insert(request, held);
         let class = self.classes.entry((queue, operation)).or_default();
         class.insert(request);
-        self.places.insert((sector, request));
+        if let Some(places) = self.places.get_mut() {
+            places.insert((sector, request));
+        }
     }
 
     /// Lets one go.
@@ -68,7 +74,9 @@ impl Held {
                 self.classes.remove(&class);
             }
         }
-        self.places.remove(&(held.traits.sector, request));
+        if let Some(places) = self.places.get_mut() {
+            places.remove(&(held.traits.sector, request));
+        }
         Some(held)
     }
 
@@ -121,7 +129,12 @@ impl Held {
     fn placed(&self, lba: Span) -> impl Iterator<Item = RequestId> {
         let from = (Sector(lba.from), RequestId(0));
         let within = move |&&(sector, _): &&(Sector, RequestId)| lba.has(sector.0);
-        let places = self.places.range(from..).take_while(within);
+        let all = self.places.get_or_init(|| {
+            let all = self.requests.iter();
+            all.map(|(&request, held)| (held.traits.sector, request))
+                .collect()
+        });
+        let places = all.range(from..).take_while(within);
         places.map(|&(_, request)| request)
     }
 
@@ -261,14 +274,35 @@ mod tests {
     }
 
     #[test]
+    fn what_comes_and_goes_after_a_selection_by_sector_is_known_to_the_next() {
+        let everywhere = || {
+            by(Filter {
+                lba: Some("0..1000000".parse().unwrap()),
+                ..Filter::default()
+            })
+        };
+        let mut all = twelve();
+        assert_eq!(numbers(&all, everywhere()).len(), 12);
+        all.remove(RequestId(3));
+        all.insert(RequestId(13), held(1, Operation::Read, 77));
+        let expected: Vec<u64> = (1..=13).filter(|&n| n != 3).collect();
+        assert_eq!(numbers(&all, everywhere()), expected);
+    }
+
+    #[test]
     fn what_is_let_go_or_forgotten_is_in_no_index() {
         let mut all = twelve();
+        all.pick(&by(Filter {
+            lba: Some("0..1".parse().unwrap()),
+            ..Filter::default()
+        }));
         assert!(all.remove(RequestId(4)).is_some());
         assert!(all.remove(RequestId(4)).is_none());
         all.forget(QueueId(0));
         assert_eq!(numbers(&all, Pick::default()), [1, 2, 5, 7, 8, 10, 11]);
         all.forget(QueueId(1));
         all.forget(QueueId(2));
-        assert!(all.is_empty() && all.classes.is_empty() && all.places.is_empty());
+        assert!(all.is_empty() && all.classes.is_empty());
+        assert!(all.places.get().is_some_and(BTreeSet::is_empty));
     }
 }

@@ -51,8 +51,8 @@ const POLLS: u32 = 128;
 /// Looks at the queues to one at the clock.
 const TIMES: u32 = 4;
 
-/// For how long what is due already goes before a look at epoll.
-const AHEAD: Nanos = Nanos(2_000);
+/// For how long what is there to be done goes before a look at epoll.
+const AHEAD: Nanos = Nanos(5_000);
 
 /// Timeouts of epoll's, in milliseconds.
 const AT_ONCE: i32 = 0;
@@ -90,7 +90,7 @@ struct Engine<Q: RequestQueue> {
     timer: TimerFd,
     /// What the timer is set to.
     armed: Option<Nanos>,
-    /// When epoll was last looked at with something due.
+    /// When epoll was last looked at with something to be done.
     looked: Nanos,
     kicks: HashMap<QueueId, File>,
     spinning: Spinning,
@@ -205,17 +205,22 @@ impl<Q: RequestQueue> Engine<Q> {
             false => Nanos::ZERO,
         };
         if left == Nanos::ZERO {
-            if now.since(self.looked) < AHEAD {
-                return Ok(0);
-            }
-            self.looked = now;
-            self.epoll.wait(AT_ONCE, events)
+            self.peek(now, events)
         } else if left <= window {
             self.spin(deadline, events)
         } else {
             self.arm(deadline - window, left - window)?;
             self.epoll.wait(FOR_EVER, events)
         }
+    }
+
+    /// Looks at epoll now and then, there being something to be done.
+    fn peek(&mut self, now: Nanos, events: &mut [EpollEvent]) -> io::Result<usize> {
+        if now.since(self.looked) < AHEAD {
+            return Ok(0);
+        }
+        self.looked = now;
+        self.epoll.wait(AT_ONCE, events)
     }
 
     /// Sets the timer to a time that is `left` away.
@@ -261,13 +266,18 @@ impl<Q: RequestQueue> Engine<Q> {
     /// Looks for requests without sleeping, until there are some, something is
     /// due or said, or none have come for a while.
     fn poll(&mut self, events: &mut [EpollEvent]) -> io::Result<usize> {
+        self.polling.look_afresh();
         for look in 0..POLLS {
             if self.pump.poll(&self.clock) {
-                self.polling.extend(self.clock.now());
-                return Ok(0);
+                let now = self.clock.now();
+                self.polling.extend(now);
+                return self.peek(now, events);
             }
-            if look % TIMES == 0 && self.is_time() {
-                return Ok(0);
+            if look % TIMES == 0 {
+                let now = self.clock.now();
+                if self.is_time(now) {
+                    return self.peek(now, events);
+                }
             }
             std::hint::spin_loop();
         }
@@ -275,16 +285,12 @@ impl<Q: RequestQueue> Engine<Q> {
     }
 
     /// Whether something is due, or requests are to be looked for no longer.
-    fn is_time(&mut self) -> bool {
-        let now = self.clock.now();
-        if self.pump.next_deadline().is_some_and(|due| due <= now) {
-            return true;
-        }
+    fn is_time(&mut self, now: Nanos) -> bool {
         let over = self.polling.is_over(now);
         if over {
             self.pump.set_polled(false, &self.clock);
         }
-        over
+        over || self.pump.next_deadline().is_some_and(|due| due <= now)
     }
 
     fn read_messages(&mut self) -> Flow {

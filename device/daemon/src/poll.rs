@@ -1,16 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 //! Whether requests are looked for, or waited for until the driver kicks.
 //!
-//! To look in vain costs a CPU, perhaps the very one that the driver needs to
-//! make its next request: who looks on it keeps it from coming. So where
-//! looking finds nothing some times in a row, it is left out for a while.
+//! After a request the next is often near: to look for it for as long as a
+//! wake-up takes costs no more than to sleep and be woken, and spares the
+//! driver its kick. To look in vain costs a CPU, perhaps the very one that the
+//! driver needs to make its next request: who looks on it keeps it from coming.
+//! So where looking finds nothing some times in a row, it is left out for a
+//! while.
 //!
 //! A driver whose doorbells are mapped kicks nobody. Its queues are looked into
 //! all the time while there is work, and at a slow tick when there was none for
-//! a while.
+//! a while. Where others want the CPU, which shows in looks that come late, the
+//! loop sleeps a little between two looks instead: who sleeps is let on a CPU
+//! as soon as it wakes, and who never does waits for its turn.
 
 use std::str::FromStr;
 
+use irqstorm_core::event::Floor;
 use irqstorm_core::units::Nanos;
 
 /// The longest time that can be asked for: a CPU is taken meanwhile.
@@ -21,6 +27,11 @@ const IN_VAIN: u32 = 3;
 
 /// ...twice as many after each more, up to two to the power of this.
 const LONGEST_REST: u32 = 10;
+
+/// The longest time for which is looked for requests of a driver that kicks,
+/// unless it was said.
+const LONGEST_CHOSEN: Nanos = Nanos::from_micros(50);
+
 /// How long is looked for requests of a driver that does not kick, unless it
 /// was said: longer than most pauses within a load, and shorter than a tick.
 const CHOSEN: Nanos = Nanos::from_micros(500);
@@ -30,10 +41,22 @@ const CHOSEN: Nanos = Nanos::from_micros(500);
 /// thousand wake-ups a second of an idle device.
 const TICK: Nanos = Nanos::from_millis(1);
 
+/// From one look to the next where the CPU is shared. The wake-up's own time
+/// comes on top.
+const NAP: Nanos = Nanos::from_micros(20);
+
+/// A look that comes so long after the one before shows that the CPU is shared:
+/// nothing but looks is in between.
+const LATE: Nanos = Nanos::from_micros(200);
+
+/// For how long it is taken as shared.
+const SHARED: Nanos = Nanos::from_millis(200);
+
 /// What `--poll` says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Poll {
-    /// Where the driver does not kick.
+    /// For as long as a wake-up takes after each, or longer where the driver
+    /// does not kick.
     Auto,
     /// They are waited for.
     Off,
@@ -75,8 +98,13 @@ pub(crate) enum Kicks {
 pub(crate) struct Polling {
     /// How long after a request, if at all.
     time: Option<Nanos>,
+    kicks: Kicks,
+    /// Whether it makes room for others: it was not told how long to look.
+    makes_room: bool,
     /// Until when, if they are looked for at present.
     until: Option<Nanos>,
+    /// When there was a look that found none, if nothing was done since.
+    looked: Option<Nanos>,
     /// Whether any were found since it began.
     found: bool,
     /// How often in a row none were.
@@ -85,23 +113,35 @@ pub(crate) struct Polling {
     rest: u32,
     /// When there is to be a look although nobody has kicked, if ever.
     next_look: Option<Nanos>,
+    /// Until when looks are a nap apart rather than a tick.
+    napping_until: Nanos,
+    /// Until when others are taken to want the CPU.
+    shared_until: Nanos,
 }
 
 impl Polling {
     /// Nothing is looked for before the first kick, or tick.
-    pub(crate) fn new(poll: Poll, kicks: Kicks) -> Polling {
-        let ticks = kicks == Kicks::Never;
+    pub(crate) fn new(poll: Poll, kicks: Kicks, floor: Floor) -> Polling {
+        let chosen = match kicks {
+            Kicks::Come => floor.wakeup_p50.min(LONGEST_CHOSEN),
+            Kicks::Never => CHOSEN,
+        };
         Polling {
             time: match poll {
                 Poll::For(time) => Some(time),
-                Poll::Auto => ticks.then_some(CHOSEN),
+                Poll::Auto => Some(chosen).filter(|&time| time > Nanos::ZERO),
                 Poll::Off => None,
             },
+            kicks,
+            makes_room: poll == Poll::Auto,
             until: None,
+            looked: None,
             found: false,
             in_vain: 0,
             rest: 0,
-            next_look: ticks.then_some(Nanos::ZERO),
+            next_look: (kicks == Kicks::Never).then_some(Nanos::ZERO),
+            napping_until: Nanos::ZERO,
+            shared_until: Nanos::ZERO,
         }
     }
 
@@ -115,13 +155,21 @@ impl Polling {
         self.next_look.filter(|_| !self.is_on())
     }
 
-    /// Whether it is time for one; the next is a tick later.
+    /// Whether it is time for one; the next is a tick later, or a nap.
     pub(crate) fn is_time_to_look(&mut self, now: Nanos) -> bool {
         let is_time = self.next_look().is_some_and(|at| now >= at);
         if is_time {
-            self.next_look = Some(now + TICK);
+            self.plan_look(now);
         }
         is_time
+    }
+
+    fn plan_look(&mut self, now: Nanos) {
+        let gap = match now < self.napping_until {
+            true => NAP,
+            false => TICK,
+        };
+        self.next_look = self.next_look.map(|_| now + gap);
     }
 
     /// Whether requests are looked for.
@@ -129,7 +177,8 @@ impl Polling {
         self.until.is_some()
     }
 
-    /// A driver has kicked; whether that begins it.
+    /// A driver has kicked, or a look has found something; whether that begins
+    /// it.
     pub(crate) fn begin(&mut self, now: Nanos) -> bool {
         let was_on = self.is_on();
         if !was_on && self.rest > 0 {
@@ -146,26 +195,53 @@ impl Polling {
         self.look_from(now);
     }
 
+    /// Looks follow each other from now on: something else was done before.
+    pub(crate) fn look_afresh(&mut self) {
+        self.looked = None;
+    }
+
     fn look_from(&mut self, now: Nanos) {
-        if let Some(time) = self.time {
-            self.until = Some(now + time);
+        let Some(time) = self.time else {
+            return;
+        };
+        match self.kicks == Kicks::Never && now < self.shared_until {
+            true => self.nap_from(now, time),
+            false => self.until = Some(now + time),
         }
     }
 
-    /// Whether none have come for long enough; they are waited for then.
+    fn nap_from(&mut self, now: Nanos, time: Nanos) {
+        self.until = None;
+        self.napping_until = now + time;
+        self.plan_look(now);
+    }
+
+    /// There was another look that found nothing. Whether none have come for
+    /// long enough, or others want the CPU: they are waited for then.
     pub(crate) fn is_over(&mut self, now: Nanos) -> bool {
-        let is_over = self.until.take_if(|until| now >= *until).is_some();
-        if is_over {
-            self.next_look = self.next_look.map(|_| now + TICK);
-            self.count_vain();
+        let Some(until) = self.until else {
+            return false;
+        };
+        let before = self.looked.replace(now);
+        let is_late = before.is_some_and(|before| now.since(before) > LATE) && self.makes_room;
+        if !is_late && now < until {
+            return false;
         }
-        is_over
+        self.until = None;
+        match self.kicks {
+            Kicks::Come => self.count_vain(is_late),
+            Kicks::Never if is_late => {
+                self.shared_until = now + SHARED;
+                self.nap_from(now, self.time.unwrap_or(NAP));
+            }
+            Kicks::Never => self.plan_look(now),
+        }
+        true
     }
 
-    /// Leaves the looking out for a while if it has been in vain too often. A
-    /// driver that does not kick would wait for ticks meanwhile.
-    fn count_vain(&mut self) {
-        self.in_vain = match self.found || self.next_look.is_some() {
+    /// Leaves the looking out for a while if it has been in vain too often.
+    fn count_vain(&mut self, is_late: bool) {
+        self.in_vain = match self.found && !is_late {
             true => 0,
             false => self.in_vain + 1,
         };
@@ -190,9 +266,37 @@ mod tests {
         }
     }
 
+    fn of(poll: Poll, kicks: Kicks, wakeup: Nanos) -> Polling {
+        let floor = Floor {
+            wakeup_p50: wakeup,
+            ..Floor::default()
+        };
+        Polling::new(poll, kicks, floor)
+    }
+
+    fn kicked(poll: Poll) -> Polling {
+        of(poll, Kicks::Come, Nanos(7))
+    }
+
+    fn unkicked(poll: Poll) -> Polling {
+        of(poll, Kicks::Never, Nanos(7))
+    }
+
+    #[test]
+    fn unless_told_otherwise_it_lasts_as_long_as_a_wake_up() {
+        for (wakeup, lasts) in [(Nanos(7), Nanos(7)), (LONGEST, LONGEST_CHOSEN)] {
+            let mut polling = of(Poll::Auto, Kicks::Come, wakeup);
+            assert!(polling.begin(Nanos(0)));
+            assert!(!polling.is_over(lasts - Nanos(1)));
+            assert!(polling.is_over(lasts));
+        }
+        let mut unknown = of(Poll::Auto, Kicks::Come, Nanos::ZERO);
+        assert!(!unknown.begin(Nanos(0)), "no wake-up was measured");
+    }
+
     #[test]
     fn it_lasts_from_a_kick_to_so_long_after_the_last_request() {
-        let mut polling = Polling::new(Poll::For(Nanos(10)), Kicks::Come);
+        let mut polling = kicked(Poll::For(Nanos(10)));
         assert!(!polling.is_on());
         assert!(polling.begin(Nanos(5)));
         assert!(!polling.begin(Nanos(6)), "it has begun already");
@@ -217,7 +321,7 @@ mod tests {
 
     #[test]
     fn where_it_finds_nothing_it_is_left_out_for_longer_and_longer() {
-        let mut polling = Polling::new(Poll::For(Nanos(10)), Kicks::Come);
+        let mut polling = kicked(Poll::For(Nanos(10)));
         let looks: Vec<bool> = (0..16).map(|_| look(&mut polling, false)).collect();
         let begun = looks.iter().enumerate().filter(|&(_, &begun)| begun);
         let kicks: Vec<usize> = begun.map(|(kick, _)| kick).collect();
@@ -226,7 +330,7 @@ mod tests {
 
     #[test]
     fn where_it_finds_something_again_it_is_not_left_out_any_more() {
-        let mut polling = Polling::new(Poll::For(Nanos(10)), Kicks::Come);
+        let mut polling = kicked(Poll::For(Nanos(10)));
         assert!((0..3).all(|_| look(&mut polling, false)));
         assert!((0..3).all(|_| !look(&mut polling, true)));
         assert!((0..9).all(|_| look(&mut polling, true)));
@@ -234,17 +338,61 @@ mod tests {
 
     #[test]
     fn it_never_begins_where_it_is_off() {
-        for poll in [Poll::Off, Poll::Auto] {
-            let mut polling = Polling::new(poll, Kicks::Come);
-            assert!(!polling.begin(Nanos(5)));
-            assert!(!polling.is_on());
-            assert_eq!(polling.next_look(), None);
+        let mut polling = kicked(Poll::Off);
+        assert!(!polling.begin(Nanos(5)));
+        assert!(!polling.is_on());
+        assert_eq!(polling.next_look(), None);
+    }
+
+    #[test]
+    fn where_looks_come_late_kicks_are_waited_for_although_some_found_something() {
+        let mut polling = of(Poll::Auto, Kicks::Come, LONGEST);
+        let late = |polling: &mut Polling| {
+            polling.extend(Nanos(0));
+            polling.look_afresh();
+            assert!(!polling.is_over(Nanos(1)));
+            assert!(polling.is_over(LATE + Nanos(2)));
+        };
+        for _ in 0..IN_VAIN {
+            assert!(polling.begin(Nanos(0)));
+            late(&mut polling);
         }
+        assert!(!polling.begin(Nanos(0)));
+        let mut told = kicked(Poll::For(LATE + LATE + LATE));
+        assert!(told.begin(Nanos(0)));
+        assert!(!told.is_over(Nanos(1)));
+        assert!(!told.is_over(LATE + Nanos(2)), "it was told how long");
+    }
+
+    #[test]
+    fn where_looks_come_late_they_are_a_nap_apart_for_a_while() {
+        let mut polling = unkicked(Poll::Auto);
+        assert!(polling.is_time_to_look(Nanos(0)));
+        assert!(polling.begin(Nanos(0)));
+        assert!(!polling.is_over(Nanos(5)));
+        let late = LATE + Nanos(6);
+        assert!(polling.is_over(late), "something else had the CPU");
+        assert_eq!(polling.next_look(), Some(late + NAP));
+        assert!(polling.is_time_to_look(late + NAP));
+        assert!(!polling.begin(late + NAP), "it naps rather than looks on");
+        let idle = late + NAP + CHOSEN;
+        assert!(polling.is_time_to_look(idle));
+        assert_eq!(polling.next_look(), Some(idle + TICK));
+        assert!(polling.begin(late + SHARED), "the CPU may be free again");
+    }
+
+    #[test]
+    fn what_is_done_between_two_looks_makes_neither_late() {
+        let mut polling = unkicked(Poll::Auto);
+        assert!(polling.begin(Nanos(0)));
+        assert!(!polling.is_over(Nanos(5)));
+        polling.look_afresh();
+        assert!(!polling.is_over(LATE + Nanos(6)));
     }
 
     #[test]
     fn a_driver_that_does_not_kick_is_looked_at_every_tick_and_after_its_requests_always() {
-        let mut polling = Polling::new(Poll::Auto, Kicks::Never);
+        let mut polling = unkicked(Poll::Auto);
         assert!(polling.is_time_to_look(Nanos(7)));
         assert!(!polling.is_time_to_look(TICK));
         let now = TICK + Nanos(7);
@@ -254,7 +402,7 @@ mod tests {
         let over = now + CHOSEN;
         assert!(polling.is_over(over));
         assert_eq!(polling.next_look(), Some(over + TICK));
-        let mut ticking = Polling::new(Poll::Off, Kicks::Never);
+        let mut ticking = unkicked(Poll::Off);
         assert!(ticking.is_time_to_look(Nanos(7)));
         assert!(!ticking.begin(Nanos(7)));
         assert_eq!(ticking.next_look(), Some(Nanos(7) + TICK));

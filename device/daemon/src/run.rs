@@ -124,7 +124,7 @@ fn serve<F: FrontEnd>(
     let make = move |clock: &Monotonic| Pump::new(config, Box::new(sink), clock);
     let waiting = Waiting {
         spinning: Spinning::new(cli.spin, floor),
-        polling: Polling::new(cli.poll, kicks(cli)),
+        polling: Polling::new(cli.poll, kicks(cli), floor),
     };
     let sandbox = cli.sandbox;
     let confined = move || sandbox.enter(Thread::Pump).map_err(io::Error::other);

@@ -52,3 +52,18 @@ fn what_is_held_and_what_is_said_is_seen_while_looking() {
     control.held(1);
     daemon.terminate();
 }
+
+#[test]
+fn a_flood_keeps_nothing_that_is_said_from_being_heard_while_looking() {
+    let scenario = "hostile = true
+        [[storm]]
+        rate = 'max'
+        cross_kill_line = true";
+    let daemon = Daemon::follow(scenario, &["--poll", "1s"]);
+    let (mut control, mut driver) = (daemon.control(), daemon.driver(1));
+    for round in 0..20u8 {
+        driver.write_now(0, 0, 0, &[round; 512]);
+        assert_eq!(control.status().total.completed, u64::from(round) + 1);
+    }
+    daemon.terminate();
+}
