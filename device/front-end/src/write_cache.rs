@@ -3,12 +3,13 @@
 //! 2.0, 5.27.1.4): in write-through mode a write completes only once it is
 //! durable.
 
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use irqstorm_core::queue::GuestBuffers;
 use irqstorm_core::request::{Operation, Outcome, Request, Status};
-use irqstorm_core::store::{Geometry, Store};
+use irqstorm_core::store::{Ended, Geometry, Store, Submitted, Ticket};
 
 /// The mode, shared between the server, whose driver sets it, and the store.
 #[derive(Clone, Debug)]
@@ -52,6 +53,24 @@ impl<S: Store> WriteCache<S> {
     }
 }
 
+impl<S: Store> WriteCache<S> {
+    /// Whether what has ended so is to be flushed before it completes.
+    fn must_flush(&self, operation: Operation, durable: bool, status: Status) -> bool {
+        let changes = matches!(
+            operation,
+            Operation::Write | Operation::WriteZeroes | Operation::Discard
+        );
+        let may_wait = self.mode.is_writeback() && !durable;
+        changes && status == Status::Ok && !may_wait
+    }
+
+    /// Begins the flush in which a change ends.
+    fn submit_flush(&mut self, ticket: Ticket) -> Submitted {
+        let flush = Request::bare(Operation::Flush);
+        self.store.submit(ticket, &flush, &NoBuffers)
+    }
+}
+
 /// An empty run of guest memory: a flush has no data.
 struct NoBuffers;
 
@@ -83,12 +102,7 @@ impl<S: Store> Store for WriteCache<S> {
 
     fn execute(&mut self, request: &Request, buffers: &dyn GuestBuffers) -> Outcome {
         let outcome = self.store.execute(request, buffers);
-        let changes = matches!(
-            request.operation,
-            Operation::Write | Operation::WriteZeroes | Operation::Discard
-        );
-        let may_wait = self.mode.is_writeback() && !request.durable;
-        if !changes || outcome.status != Status::Ok || may_wait {
+        if !self.must_flush(request.operation, request.durable, outcome.status) {
             return outcome;
         }
         let flushed = self
@@ -98,6 +112,78 @@ impl<S: Store> Store for WriteCache<S> {
             Status::Ok => outcome,
             failed => Outcome::failed(failed),
         }
+    }
+
+    fn begin(&mut self) {
+        self.store.begin();
+    }
+
+    fn submit(
+        &mut self,
+        ticket: Ticket,
+        request: &Request,
+        buffers: &dyn GuestBuffers,
+    ) -> Submitted {
+        match self.store.submit(ticket, request, buffers) {
+            Submitted::Done(outcome)
+                if self.must_flush(request.operation, request.durable, outcome.status) =>
+            {
+                self.submit_flush(ticket)
+            }
+            submitted => submitted,
+        }
+    }
+
+    fn push(&mut self) {
+        self.store.push();
+    }
+
+    fn has_unsent(&self) -> bool {
+        self.store.has_unsent()
+    }
+
+    /// The mode is the one when a change has ended: one that the driver has
+    /// switched to write-through by then is flushed, whenever it was submitted.
+    fn ended(&mut self) -> Option<Ended> {
+        loop {
+            let ended = self.store.ended()?;
+            if !self.must_flush(ended.operation, ended.durable, ended.status) {
+                return Some(ended);
+            }
+            self.store.forget(&ended);
+            if let Submitted::Done(flushed) = self.submit_flush(ended.ticket) {
+                return Some(Ended {
+                    status: flushed.status,
+                    slot: None,
+                    ..ended
+                });
+            }
+        }
+    }
+
+    fn finish(&mut self, ended: &Ended, buffers: &dyn GuestBuffers) -> Outcome {
+        match ended.slot {
+            Some(_) => self.store.finish(ended, buffers),
+            None => ended.outcome(),
+        }
+    }
+
+    fn forget(&mut self, ended: &Ended) {
+        if ended.slot.is_some() {
+            self.store.forget(ended);
+        }
+    }
+
+    fn pending(&self) -> usize {
+        self.store.pending()
+    }
+
+    fn wait(&mut self) {
+        self.store.wait();
+    }
+
+    fn wakes(&self) -> Option<BorrowedFd<'_>> {
+        self.store.wakes()
     }
 }
 

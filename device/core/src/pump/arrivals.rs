@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! From a request in a queue to a plan on the timeline: planned, executed, put
-//! in flight.
+//! From a request in a queue to a plan on the timeline: planned, given to the
+//! store, put in flight.
 
 use super::Pump;
 use super::lane::{InFlight, Lane};
+use super::storing::Data;
 use super::turn::{Due, Moment};
 use crate::event::What;
 use crate::filter::Traits;
@@ -13,10 +14,11 @@ use crate::plan::Plan;
 use crate::queue::{GuestBuffers, RequestQueue, Taken};
 use crate::request::{Operation, Outcome, QueueId, Request, RequestId, Status};
 use crate::scenario::{Fault, Interrupt, Order};
+use crate::store::{Submitted, Ticket};
 use crate::units::Nanos;
 
 impl<Q: RequestQueue> Pump<Q> {
-    /// Plans and executes one request.
+    /// Plans one request and gives it to the store.
     pub(super) fn arrive(&mut self, queue: QueueId, taken: Taken<Q::Token>, moment: Moment) {
         let Taken { token, request } = taken;
         let (request, malformed) = match request {
@@ -37,20 +39,24 @@ impl<Q: RequestQueue> Pump<Q> {
         };
         let plan = self.plan(&arrival);
         let failed = malformed.or(plan.fault.and_then(Fault::status));
-        let outcome = match failed {
-            Some(status) => Outcome::failed(status),
-            None => self.execute(queue, &token, &request),
+        let submitted = match failed {
+            Some(status) => Submitted::Done(Outcome::failed(status)),
+            None => self.submit(queue, &token, &request),
         };
-        self.put_in_flight(&arrival, token, outcome, plan, moment);
+        self.put_in_flight(&arrival, token, submitted, plan, moment);
         self.count_request(moment);
     }
 
-    fn execute(&mut self, queue: QueueId, token: &Q::Token, request: &Request) -> Outcome {
+    fn submit(&mut self, queue: QueueId, token: &Q::Token, request: &Request) -> Submitted {
         let store = &mut self.store;
-        let run = |buffers: &dyn GuestBuffers| store.execute(request, buffers);
+        let ticket = Ticket {
+            queue,
+            request: self.last_request,
+        };
+        let run = |buffers: &dyn GuestBuffers| store.submit(ticket, request, buffers);
         match self.lanes[usize::from(queue.0)].requests() {
             Some(requests) => requests.with_buffers(token, run),
-            None => Outcome::failed(Status::IoError),
+            None => Submitted::Done(Outcome::failed(Status::IoError)),
         }
     }
 
@@ -70,7 +76,7 @@ impl<Q: RequestQueue> Pump<Q> {
         &mut self,
         arrival: &Arrival,
         token: Q::Token,
-        outcome: Outcome,
+        submitted: Submitted,
         plan: Plan,
         moment: Moment,
     ) {
@@ -95,7 +101,7 @@ impl<Q: RequestQueue> Pump<Q> {
         self.record_arrival(arrival, plan, due, moment);
         let in_flight = InFlight {
             token,
-            outcome,
+            data: Data::of(submitted),
             plan,
             traits,
             arrived: at,
@@ -103,6 +109,9 @@ impl<Q: RequestQueue> Pump<Q> {
         };
         if due.is_some_and(|due| self.is_at_once(due, arrival, &plan)) {
             let moment = Moment { now: at, ..moment };
+            if self.has_to_wait(queue, in_order, &in_flight) {
+                return self.wait_at_once(queue, request, in_flight, moment);
+            }
             return self.write(queue, moment, |lane, turn| {
                 lane.complete_at_once(request, in_flight, turn)
             });

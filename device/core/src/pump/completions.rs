@@ -28,7 +28,8 @@ impl<Q: RequestQueue> Pump<Q> {
         }
         let order = self.phase().script.order;
         let Some(window) = order.window() else {
-            return self.complete(queue, request, planned, false, moment);
+            let in_turn = order == Order::Fifo;
+            return self.let_come(queue, request, planned, in_turn, moment);
         };
         let Some(lane) = self.lane(queue).filter(|lane| lane.get(request).is_some()) else {
             return;
@@ -62,7 +63,7 @@ impl<Q: RequestQueue> Pump<Q> {
         }
         for request in requests {
             if !self.hold_if_asked(queue, request, moment) {
-                self.complete(queue, request, planned, false, moment);
+                self.let_come(queue, request, planned, true, moment);
             }
         }
     }
@@ -117,7 +118,8 @@ impl<Q: RequestQueue> Pump<Q> {
         }
     }
 
-    /// Writes one completion; it is published when the tick or command ends.
+    /// Writes one completion, or has it wait for the store; it is published when
+    /// the tick or command ends.
     pub(super) fn complete(
         &mut self,
         queue: QueueId,
@@ -129,6 +131,9 @@ impl<Q: RequestQueue> Pump<Q> {
         // A disk that cannot fail has no such request to look for.
         if self.failure_line.is_some() && self.is_failure(queue, request) {
             self.fail_device(moment);
+            return;
+        }
+        if self.waits_for_data(queue, request, planned, owe_interrupt) {
             return;
         }
         self.write(queue, moment, |lane, turn| {

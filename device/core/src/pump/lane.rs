@@ -2,7 +2,7 @@
 //! One queue under the pump: what it has in flight, and the ring's side of its
 //! completions. What comes of their interrupts is in `interrupts`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use rustc_hash::FxBuildHasher;
 
@@ -18,16 +18,17 @@ use crate::units::Nanos;
 
 use super::interrupts::{Asked, Owed};
 use super::measured::Latencies;
+use super::storing::Data;
 use super::turn::Turn;
 
 /// The entries of the largest ring that there is (Virtio 1.2, 2.7: queue size
 /// at most 32768; NVMe 2.0, CAP.MQES: at most 65536).
 const MAX_IN_FLIGHT: usize = 65_536;
 
-/// A request that is executed and not yet completed.
+/// A request that is taken and not yet completed.
 pub(super) struct InFlight<T> {
     pub(super) token: T,
-    pub(super) outcome: Outcome,
+    pub(super) data: Data,
     pub(super) plan: Plan,
     pub(super) traits: Traits,
     pub(super) arrived: Nanos,
@@ -60,6 +61,9 @@ pub(super) struct Lane<Q: RequestQueue> {
     pub(super) pending: Pending,
     pub(super) owed: Owed,
     gathered: Gathered,
+    /// Completions that have come due, in their order: the first waits for its
+    /// data, or for its turn to be looked at, and the others for it.
+    pub(super) in_turn: VecDeque<(RequestId, Nanos)>,
     /// Windows opened under this scenario.
     windows: u64,
     /// Requests taken under this scenario.
@@ -82,6 +86,7 @@ impl<Q: RequestQueue> Lane<Q> {
             pending: Pending::default(),
             owed: Owed::default(),
             gathered: Gathered::default(),
+            in_turn: VecDeque::new(),
             windows: 0,
             arrivals: 0,
             in_order_from: Nanos::ZERO,
@@ -141,6 +146,15 @@ impl<Q: RequestQueue> Lane<Q> {
         self.in_flight.insert(request, in_flight);
     }
 
+    /// Its queue, and the request in flight on it.
+    pub(super) fn with_requests(
+        &mut self,
+        request: RequestId,
+    ) -> Option<(&mut Q, &mut InFlight<Q::Token>)> {
+        let requests = self.requests.as_mut()?;
+        Some((requests, self.in_flight.get_mut(&request)?))
+    }
+
     pub(super) fn get(&self, request: RequestId) -> Option<&InFlight<Q::Token>> {
         self.in_flight.get(&request)
     }
@@ -159,7 +173,7 @@ impl<Q: RequestQueue> Lane<Q> {
     /// Has a request end otherwise than it would: no fault of its plan is left.
     pub(super) fn end_as(&mut self, request: RequestId, outcome: Outcome) {
         if let Some(in_flight) = self.in_flight.get_mut(&request) {
-            in_flight.outcome = outcome;
+            in_flight.data.end_as(outcome);
             in_flight.plan.fault = None;
         }
     }
@@ -248,9 +262,10 @@ impl<Q: RequestQueue> Lane<Q> {
         let Some(requests) = self.requests.as_mut() else {
             return Ok(());
         };
-        let status = in_flight.outcome.status;
+        let outcome = in_flight.data.outcome();
+        let status = outcome.status;
         let lie = in_flight.plan.fault.and_then(|fault| fault.lie());
-        requests.complete(in_flight.token, in_flight.outcome, lie)?;
+        requests.complete(in_flight.token, outcome, lie)?;
         self.counters.completed += 1;
         self.counters.failed += u64::from(status != Status::Ok);
         self.counters.lied += u64::from(lie.is_some());
@@ -316,6 +331,7 @@ impl<Q: RequestQueue> Lane<Q> {
         self.counters.held = 0;
         self.pending = Pending::default();
         self.gathered.requests.clear();
+        self.in_turn.clear();
         self.in_order_from = Nanos::ZERO;
         self.attachment += 1;
         self.owed.forget();

@@ -5,8 +5,8 @@
 //! A driver of this module (the daemon's loop, a test with a clock of its own)
 //! calls [`Pump::kick`] when a queue has requests, [`Pump::handle`] with each
 //! message of its inbox, and [`Pump::tick`] no later than
-//! [`Pump::next_deadline`]. All three are handed the clock; none blocks, but
-//! for the store's own work.
+//! [`Pump::next_deadline`], or when the fd of [`Pump::store_wakes`] is readable.
+//! All three are handed the clock; none blocks, but for the store's own work.
 
 mod arrivals;
 mod commands;
@@ -19,6 +19,7 @@ mod measured;
 mod phases;
 mod queues;
 mod status;
+mod storing;
 mod storms;
 mod taking;
 mod turn;
@@ -131,8 +132,10 @@ impl<Q: RequestQueue> Pump<Q> {
         clock: &dyn Clock,
     ) -> Pump<Q> {
         let moment = Moment::of(clock);
+        let mut store = config.store;
+        store.begin();
         let mut pump = Pump {
-            store: config.store,
+            store,
             pattern: Scripted::new(&Script::default(), None),
             replay: config.replay,
             seed: config.seed,
@@ -171,8 +174,9 @@ impl<Q: RequestQueue> Pump<Q> {
 
     /// When [`Pump::tick`] has something to do at the earliest.
     pub fn next_deadline(&self) -> Option<Nanos> {
-        if !self.dirty.is_empty() || !self.behind.is_empty() {
-            // Written, and visible with the next tick; or there to be taken.
+        if !self.dirty.is_empty() || !self.behind.is_empty() || self.store.has_unsent() {
+            // Written, and visible with the next tick; or there to be taken, or
+            // to be begun.
             return Some(Nanos::ZERO);
         }
         let others = [self.progress.end(), self.marks.next_end()];
@@ -225,6 +229,7 @@ impl<Q: RequestQueue> Pump<Q> {
 
     /// Carries out everything that is due.
     fn do_due(&mut self, clock: &dyn Clock) {
+        self.serve_store(clock);
         let moment = Moment::of(clock);
         self.end_phase(moment);
         self.end_waits(moment.now);

@@ -16,6 +16,11 @@ impl<Q: RequestQueue> Pump<Q> {
         };
         // A front-end detaches first; one that did not has new rings anyway.
         let stale = lane.abandon();
+        // A write that was given up is on the disk before any that comes.
+        self.settle(moment);
+        let Some(lane) = self.lane(queue) else {
+            return;
+        };
         lane.attach(requests);
         if stale > 0 {
             self.held.forget(queue);
@@ -27,6 +32,7 @@ impl<Q: RequestQueue> Pump<Q> {
 
     /// Completes everything in flight on a queue and lets go of its rings.
     pub(super) fn detach(&mut self, queue: QueueId, moment: Moment) -> u64 {
+        self.settle(moment);
         let in_flight = self.lane(queue).map(|lane| lane.in_flight_by_age());
         let mut drained = 0;
         for request in in_flight.unwrap_or_default() {
@@ -62,6 +68,8 @@ impl<Q: RequestQueue> Pump<Q> {
         let abandoned = self.lanes.iter_mut().map(Lane::abandon).sum();
         self.held.clear();
         self.dirty.clear();
+        // Nothing is left that would change the disk under the next driver.
+        self.settle(moment);
         self.desk
             .turn(moment)
             .record(What::Disconnected { abandoned });

@@ -60,6 +60,7 @@ impl<Q: RequestQueue> Pump<Q> {
     /// come due by it is done by the next tick.
     pub fn poll(&mut self, clock: &dyn Clock) -> bool {
         let before = self.last_request;
+        self.serve_store(clock);
         for index in 0..self.lanes.len() {
             let queue = self.lanes[index].id;
             if let Some(taken) = self.next_of(queue, clock) {

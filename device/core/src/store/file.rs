@@ -3,6 +3,7 @@
 
 use std::fs::{File, TryLockError};
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{FileExt, FileTypeExt};
 use std::path::{Path, PathBuf};
 
@@ -92,6 +93,7 @@ pub enum FileError {
 /// A disk in a raw file or on a block device. Flush means fdatasync.
 pub struct FileStore {
     file: File,
+    direct: bool,
     geometry: Geometry,
     bounce: AlignedBuffer,
 }
@@ -134,6 +136,7 @@ impl FileStore {
         check_size(path, size, options.block_size)?;
         let mut store = FileStore {
             file,
+            direct: options.direct,
             geometry: Geometry {
                 sectors: size / SECTOR_SIZE,
                 block_size: options.block_size,
@@ -149,6 +152,11 @@ impl FileStore {
             })?;
         }
         Ok(store)
+    }
+
+    /// Whether the host's page cache is passed by.
+    pub fn is_direct(&self) -> bool {
+        self.direct
     }
 
     /// Reads one block: alignment that the host refuses shows up here rather
@@ -241,6 +249,13 @@ impl FileStore {
             }
         }
         Ok(())
+    }
+}
+
+/// The file: for other ways to read and write it.
+impl AsFd for FileStore {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
     }
 }
 

@@ -6,6 +6,7 @@
 mod failure;
 mod interrupts;
 mod scripts;
+mod storing;
 
 use std::sync::mpsc;
 

@@ -1,0 +1,436 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+//! The store on a ring of this machine's kernel: against the suite of every
+//! store, against a model with many requests under way, and where it goes wrong.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+
+use irqstorm_core::request::{
+    Extent, Operation, Outcome, QueueId, Request, RequestId, SECTOR_SIZE, Sector, Status,
+};
+use irqstorm_core::store::{FileOptions, FileStore, Geometry, Store, Submitted, Ticket};
+use irqstorm_front_end::{CacheMode, WriteCache};
+use irqstorm_testing::store::{keeps_data, odd_geometry, refuses_what_it_must};
+use irqstorm_testing::{Bytes, Waited};
+use irqstorm_uring::{Refused, UringStore};
+use proptest::prelude::*;
+
+/// A folder of files on a disk, which is gone in the end.
+struct Files {
+    folder: tempfile::TempDir,
+    count: u32,
+}
+
+impl Files {
+    /// Not in /tmp, which may be memory: O_DIRECT has to be one.
+    fn new() -> Files {
+        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        Files { folder, count: 0 }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join(format!("disk{}", self.count))
+    }
+
+    /// A store on a new file of zeroes.
+    fn store(&mut self, geometry: Geometry, direct: bool) -> UringStore {
+        self.count += 1;
+        let file = File::create(self.path()).unwrap();
+        file.set_len(geometry.sectors * SECTOR_SIZE).unwrap();
+        let options = FileOptions {
+            block_size: geometry.block_size,
+            read_only: geometry.read_only,
+            direct,
+        };
+        let file = FileStore::open(&self.path(), options).unwrap();
+        let store = UringStore::new(file);
+        store.unwrap_or_else(|refused| panic!("no ring here: {}", told(&refused)))
+    }
+}
+
+fn told(refused: &Refused) -> String {
+    refused.why.to_string()
+}
+
+fn ticket(number: u64) -> Ticket {
+    Ticket {
+        queue: QueueId(0),
+        request: RequestId(number),
+    }
+}
+
+fn transfer(operation: Operation, start: u64, sectors: u64) -> Request {
+    Request::transfer(operation, Sector(start), sectors)
+}
+
+fn buffers(sectors: u64, fill: u8) -> Bytes {
+    Bytes::new(vec![fill; usize::try_from(sectors * SECTOR_SIZE).unwrap()])
+}
+
+/// Waits for everything that is under way: how each ended, by its number, with
+/// the buffers that it came with.
+fn finish_all(
+    store: &mut dyn Store,
+    mut under_way: HashMap<u64, Bytes>,
+) -> HashMap<u64, (Outcome, Vec<u8>)> {
+    let mut ended = HashMap::new();
+    while store.pending() > 0 {
+        store.wait();
+        while let Some(one) = store.ended() {
+            let number = one.ticket.request.0;
+            let buffers = under_way.remove(&number).unwrap();
+            let outcome = store.finish(&one, &buffers);
+            ended.insert(number, (outcome, buffers.take()));
+        }
+    }
+    assert!(under_way.is_empty());
+    ended
+}
+
+#[test]
+fn it_does_what_every_store_does_buffered_and_direct() {
+    for direct in [false, true] {
+        let mut files = Files::new();
+        let mut make =
+            |geometry| -> Box<dyn Store> { Box::new(Waited(files.store(geometry, direct))) };
+        keeps_data(&mut make);
+        refuses_what_it_must(&mut make);
+    }
+}
+
+#[test]
+fn all_of_a_turns_requests_are_handed_over_at_once_and_end_in_any_order() {
+    for direct in [false, true] {
+        let mut files = Files::new();
+        let mut store = files.store(odd_geometry(), direct);
+        store.begin();
+        let mut under_way = HashMap::new();
+        for number in 0..300 {
+            let data = buffers(8, u8::try_from(number % 251).unwrap());
+            let write = transfer(Operation::Write, number * 8, 8);
+            assert_eq!(store.submit(ticket(number), &write, &data), Submitted::Later);
+            under_way.insert(number, data);
+        }
+        assert!(store.has_unsent());
+        let ended = finish_all(&mut store, under_way);
+        assert!(ended.values().all(|(outcome, _)| *outcome == Outcome::ok(0)));
+        drop(store);
+        let content = fs::read(files.path()).unwrap();
+        for (number, block) in content.chunks_exact(4096).take(300).enumerate() {
+            let fill = u8::try_from(number % 251).unwrap();
+            assert!(block.iter().all(|&byte| byte == fill), "block {number}");
+        }
+    }
+}
+
+#[test]
+fn what_is_larger_than_the_pool_is_carried_out_all_the_same() {
+    let geometry = Geometry {
+        sectors: 40_000,
+        ..odd_geometry()
+    };
+    let mut files = Files::new();
+    let mut store = files.store(geometry, false);
+    store.begin();
+    // The first fills most of the pool; the second has no room beside it.
+    let (first, second) = (buffers(16_000, 1), buffers(20_000, 2));
+    let write = transfer(Operation::Write, 0, 16_000);
+    assert_eq!(store.submit(ticket(1), &write, &first), Submitted::Later);
+    let write = transfer(Operation::Write, 16_000, 20_000);
+    let submitted = store.submit(ticket(2), &write, &second);
+    assert_eq!(submitted, Submitted::Done(Outcome::ok(0)));
+    let ended = finish_all(&mut store, HashMap::from([(1, first)]));
+    assert_eq!(ended[&1].0, Outcome::ok(0));
+    let read = transfer(Operation::Read, 0, 16_000);
+    let data = buffers(16_000, 0);
+    assert_eq!(store.submit(ticket(3), &read, &data), Submitted::Later);
+    let ended = finish_all(&mut store, HashMap::from([(3, data)]));
+    assert_eq!(ended[&3].0, Outcome::ok(16_000 * SECTOR_SIZE));
+    assert!(ended[&3].1.iter().all(|&byte| byte == 1));
+}
+
+#[test]
+fn a_file_that_is_cut_under_it_fails_its_reads_and_hangs_none() {
+    for direct in [false, true] {
+        let mut files = Files::new();
+        let mut store = files.store(odd_geometry(), direct);
+        store.begin();
+        let file = File::options().write(true).open(files.path()).unwrap();
+        file.set_len(100 * SECTOR_SIZE).unwrap();
+        let mut under_way = HashMap::new();
+        // Before the end, over it, at it, and behind it.
+        for (number, start) in [(1, 0), (2, 96), (3, 100), (4, 4_000)] {
+            let data = buffers(8, 0xee);
+            let read = transfer(Operation::Read, start, 8);
+            assert_eq!(store.submit(ticket(number), &read, &data), Submitted::Later);
+            under_way.insert(number, data);
+        }
+        let ended = finish_all(&mut store, under_way);
+        assert_eq!(ended[&1].0, Outcome::ok(4096), "direct: {direct}");
+        for number in 2..=4 {
+            let (outcome, data) = &ended[&number];
+            assert_eq!(*outcome, Outcome::failed(Status::IoError), "{number}");
+            assert!(data.iter().all(|&byte| byte == 0xee), "{number}");
+        }
+    }
+}
+
+#[test]
+fn a_flush_discards_and_zeroes_go_through_the_ring() {
+    let mut files = Files::new();
+    let mut store = files.store(odd_geometry(), false);
+    store.begin();
+    let data = buffers(64, 0xaa);
+    let write = transfer(Operation::Write, 0, 64);
+    store.submit(ticket(1), &write, &data);
+    finish_all(&mut store, HashMap::from([(1, data)]));
+    let mut discard = transfer(Operation::Discard, 0, 8);
+    discard.extents.push(Extent {
+        start: Sector(16),
+        sectors: 8,
+    });
+    let requests = [
+        Request::bare(Operation::Flush),
+        discard,
+        transfer(Operation::WriteZeroes, 32, 8),
+    ];
+    let mut under_way = HashMap::new();
+    for (number, request) in (1..).zip(&requests) {
+        let data = Bytes::default();
+        let submitted = store.submit(ticket(number), request, &data);
+        assert_eq!(submitted, Submitted::Later, "{request:?}");
+        under_way.insert(number, data);
+    }
+    let ended = finish_all(&mut store, under_way);
+    assert!(ended.values().all(|(outcome, _)| *outcome == Outcome::ok(0)));
+    drop(store);
+    let content = fs::read(files.path()).unwrap();
+    for (number, sector) in content.chunks_exact(512).take(64).enumerate() {
+        let zero = [0, 16, 32].iter().any(|&at| (at..at + 8).contains(&number));
+        let fill = if zero { 0 } else { 0xaa };
+        assert!(sector.iter().all(|&byte| byte == fill), "sector {number}");
+    }
+}
+
+#[test]
+fn a_write_through_write_ends_once_flushed_on_a_ring_too() {
+    let mut files = Files::new();
+    let mode = CacheMode::new();
+    mode.set_writeback(false);
+    let mut store = WriteCache::new(files.store(odd_geometry(), false), mode);
+    store.begin();
+    let data = buffers(8, 1);
+    let write = transfer(Operation::Write, 0, 8);
+    assert_eq!(store.submit(ticket(1), &write, &data), Submitted::Later);
+    // The write ends, and is not told of before its flush.
+    store.wait();
+    assert_eq!(store.ended(), None);
+    assert_eq!(store.pending(), 1);
+    let ended = finish_all(&mut store, HashMap::from([(1, data)]));
+    assert_eq!(ended[&1].0, Outcome::ok(0));
+}
+
+#[test]
+fn a_store_that_goes_with_requests_under_way_waits_for_them() {
+    for direct in [false, true] {
+        let mut files = Files::new();
+        for _ in 0..20 {
+            let mut store = files.store(odd_geometry(), direct);
+            store.begin();
+            for number in 0..200 {
+                let operation = match number % 2 {
+                    0 => Operation::Read,
+                    _ => Operation::Write,
+                };
+                let request = transfer(operation, number * 8, 8);
+                let submitted = store.submit(ticket(number), &request, &buffers(8, 7));
+                assert_eq!(submitted, Submitted::Later);
+            }
+            store.push();
+            let path = files.path();
+            drop(store);
+            // What was handed over is in the file, and nobody has it open.
+            let content = fs::read(&path).unwrap();
+            for block in content.chunks_exact(4096).take(200).skip(1).step_by(2) {
+                assert!(block.iter().all(|&byte| byte == 7));
+            }
+            File::open(&path).unwrap().try_lock().unwrap();
+        }
+    }
+}
+
+#[test]
+fn what_nobody_wants_any_more_leaves_room_for_others() {
+    let mut files = Files::new();
+    let mut store = files.store(odd_geometry(), true);
+    store.begin();
+    // Ten times the pool.
+    for round in 0..100 {
+        for number in 0..20 {
+            let read = transfer(Operation::Read, number * 100, 80);
+            let submitted = store.submit(ticket(round * 20 + number), &read, &buffers(80, 0));
+            assert_eq!(submitted, Submitted::Later, "round {round}");
+        }
+        while store.pending() > 0 {
+            store.wait();
+            while let Some(ended) = store.ended() {
+                store.forget(&ended);
+            }
+        }
+    }
+}
+
+#[test]
+fn its_fd_is_readable_when_something_has_ended_and_not_before() {
+    for direct in [false, true] {
+        let mut files = Files::new();
+        let mut store = files.store(odd_geometry(), direct);
+        store.begin();
+        let data = Bytes::default();
+        for number in 0..50 {
+            let fill = buffers(8, 1);
+            let write = transfer(Operation::Write, 0, 8);
+            store.submit(ticket(1), &write, &fill);
+            finish_all(&mut store, HashMap::from([(1, fill)]));
+            assert!(!is_readable(&store, 0), "{number}: nothing is under way");
+            store.submit(ticket(2), &Request::bare(Operation::Flush), &data);
+            store.push();
+            if store.ended().is_some_and(|ended| {
+                store.forget(&ended);
+                true
+            }) {
+                continue;
+            }
+            // A failure to wake is a hang; this bounds it.
+            assert!(is_readable(&store, 10), "{number}: it was not told");
+            store.push();
+            let ended = store.ended().unwrap();
+            assert_eq!(store.finish(&ended, &data), Outcome::ok(0));
+        }
+    }
+}
+
+fn is_readable(store: &UringStore, seconds: i64) -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let wakes = store.wakes().unwrap();
+    let mut fds = [PollFd::new(&wakes, PollFlags::IN)];
+    let patience = Timespec {
+        tv_sec: seconds,
+        tv_nsec: 0,
+    };
+    poll(&mut fds, Some(&patience)).unwrap() > 0
+}
+
+/// Requests that may be under way together, and after how many of them to look.
+#[derive(Clone, Debug)]
+struct Step {
+    operation: Operation,
+    start: u64,
+    sectors: u64,
+    waits: bool,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let operation = prop_oneof![
+        4 => Just(Operation::Read),
+        4 => Just(Operation::Write),
+        1 => Just(Operation::WriteZeroes),
+        1 => Just(Operation::Discard),
+    ];
+    // Small ones mostly; some of several pieces.
+    let sectors = prop_oneof![8 => 1u64..32, 1 => 2_000u64..6_000];
+    (operation, 0u64..6_000, sectors, prop::bool::weighted(0.2)).prop_map(
+        |(operation, start, sectors, waits)| Step {
+            operation,
+            start,
+            sectors,
+            waits,
+        },
+    )
+}
+
+fn range(start: u64, sectors: u64) -> std::ops::Range<usize> {
+    let byte = |sector: u64| usize::try_from(sector * SECTOR_SIZE).unwrap();
+    byte(start)..byte(start + sectors)
+}
+
+/// Requests on their way, and what is to be found when they have ended.
+#[derive(Default)]
+struct UnderWay {
+    buffers: HashMap<u64, Bytes>,
+    expected: HashMap<u64, Vec<u8>>,
+    places: Vec<(u64, u64)>,
+}
+
+impl UnderWay {
+    fn overlaps(&self, step: &Step) -> bool {
+        let mut places = self.places.iter();
+        places.any(|&(start, end)| step.start < end && start < step.start + step.sectors)
+    }
+
+    fn settle(&mut self, store: &mut dyn Store) {
+        let ended = finish_all(store, std::mem::take(&mut self.buffers));
+        for (number, (outcome, data)) in ended {
+            assert_eq!(outcome.status, Status::Ok);
+            if let Some(expected) = self.expected.remove(&number) {
+                assert!(data == expected, "request {number} read something else");
+            }
+        }
+        self.places.clear();
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// Whatever is under way at once, as long as no two touch the same place,
+    /// reads find what was written last.
+    #[test]
+    fn many_at_once_do_what_one_after_the_other_does(
+        steps in prop::collection::vec(step(), 1..120),
+        direct in any::<bool>(),
+    ) {
+        let mut files = Files::new();
+        let mut store = files.store(odd_geometry(), direct);
+        store.begin();
+        let mut model = vec![0u8; range(0, odd_geometry().sectors).end];
+        let mut under_way = UnderWay::default();
+        for (number, step) in (1u64..).zip(&steps) {
+            if under_way.overlaps(step) {
+                under_way.settle(&mut store);
+            }
+            let place = range(step.start, step.sectors);
+            let fill = u8::try_from(number).unwrap();
+            let mut data = Bytes::default();
+            match step.operation {
+                Operation::Write => {
+                    model[place].fill(fill);
+                    data = buffers(step.sectors, fill);
+                }
+                Operation::Read => {
+                    under_way.expected.insert(number, model[place].to_vec());
+                    data = buffers(step.sectors, 0xee);
+                }
+                _ => model[place].fill(0),
+            }
+            let request = transfer(step.operation, step.start, step.sectors);
+            let submitted = store.submit(ticket(number), &request, &data);
+            prop_assert_eq!(submitted, Submitted::Later);
+            under_way.buffers.insert(number, data);
+            under_way.places.push((step.start, step.start + step.sectors));
+            match step.waits {
+                true => under_way.settle(&mut store),
+                false => store.push(),
+            }
+        }
+        under_way.settle(&mut store);
+        drop(store);
+        let mut content = vec![0; model.len()];
+        File::open(files.path()).unwrap().read_exact_at(&mut content, 0).unwrap();
+        prop_assert!(content == model);
+    }
+}
