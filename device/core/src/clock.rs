@@ -30,7 +30,9 @@ impl Monotonic {
 
 impl Clock for Monotonic {
     fn now(&self) -> Nanos {
-        Nanos(u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX))
+        // Not as_nanos(), which takes 128 bits: 64 last for 584 years.
+        let elapsed = self.start.elapsed();
+        Nanos(elapsed.as_secs() * 1_000_000_000 + u64::from(elapsed.subsec_nanos()))
     }
 }
 

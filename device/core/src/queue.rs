@@ -22,6 +22,20 @@ pub trait GuestBuffers {
 
     /// Copies to the guest: all of `from`, at `offset`.
     fn write(&self, offset: u64, from: &[u8]) -> Result<(), BufferError>;
+
+    /// The same with `count` zeroes.
+    fn fill_zero(&self, offset: u64, count: u64) -> Result<(), BufferError> {
+        const ZEROES: [u8; 4096] = [0; 4096];
+        let mut done = 0;
+        while done < count {
+            let most = usize::try_from(count - done).unwrap_or(usize::MAX);
+            let some = ZEROES.len().min(most);
+            let at = offset.checked_add(done).ok_or(BufferError(offset))?;
+            self.write(at, &ZEROES[..some])?;
+            done += some as u64;
+        }
+        Ok(())
+    }
 }
 
 /// Guest memory that is not there, or an offset beyond the request's data.

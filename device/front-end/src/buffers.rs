@@ -2,7 +2,7 @@
 //! The data of one request: segments of guest memory read as one run of bytes.
 
 use irqstorm_core::queue::{BufferError, GuestBuffers};
-use vm_memory::{Bytes, GuestAddress, GuestMemory, GuestMemoryMmap, Permissions};
+use vm_memory::{Bytes, GuestAddress, GuestMemory, Permissions};
 
 use crate::near::Near;
 
@@ -156,7 +156,7 @@ impl Segments {
         offset: u64,
         to: &mut [u8],
     ) -> Result<(), BufferError> {
-        self.within(offset, to.len())?;
+        self.within(offset, to.len() as u64)?;
         let mut rest = to;
         for part in self.range(offset, rest.len() as u64) {
             let (now, later) = std::mem::take(&mut rest).split_at_mut(part.len as usize);
@@ -175,7 +175,7 @@ impl Segments {
         offset: u64,
         from: &[u8],
     ) -> Result<(), BufferError> {
-        self.within(offset, from.len())?;
+        self.within(offset, from.len() as u64)?;
         let mut rest = from;
         for part in self.range(offset, rest.len() as u64) {
             let (now, later) = rest.split_at(part.len as usize);
@@ -187,8 +187,17 @@ impl Segments {
         Ok(())
     }
 
-    fn within(&self, offset: u64, len: usize) -> Result<(), BufferError> {
-        match offset.checked_add(len as u64) {
+    /// Fills `count` bytes from `offset` on with zeroes.
+    pub fn fill_zero(&self, memory: &Near, offset: u64, count: u64) -> Result<(), BufferError> {
+        self.within(offset, count)?;
+        self.range(offset, count).try_for_each(|part| {
+            let filled = memory.fill_zero(part.start, part.len as usize);
+            filled.map_err(|_| BufferError(offset))
+        })
+    }
+
+    fn within(&self, offset: u64, len: u64) -> Result<(), BufferError> {
+        match offset.checked_add(len) {
             Some(end) if end <= self.len() => Ok(()),
             _ => Err(BufferError(offset)),
         }
@@ -225,7 +234,7 @@ impl Spare {
 #[derive(Clone, Copy, Debug)]
 pub struct DataBuffers<'a> {
     /// Where the guest's memory is now.
-    pub memory: &'a GuestMemoryMmap,
+    pub memory: &'a Near<'a>,
     /// Where in it the data is.
     pub data: &'a Segments,
     /// Whether data goes to the guest rather than comes from it.
@@ -241,19 +250,28 @@ impl GuestBuffers for DataBuffers<'_> {
         if self.to_guest && !to.is_empty() {
             return Err(BufferError(offset));
         }
-        self.data.read(&Near::new(self.memory), offset, to)
+        self.data.read(self.memory, offset, to)
     }
 
     fn write(&self, offset: u64, from: &[u8]) -> Result<(), BufferError> {
         if !self.to_guest && !from.is_empty() {
             return Err(BufferError(offset));
         }
-        self.data.write(&Near::new(self.memory), offset, from)
+        self.data.write(self.memory, offset, from)
+    }
+
+    fn fill_zero(&self, offset: u64, count: u64) -> Result<(), BufferError> {
+        if !self.to_guest && count > 0 {
+            return Err(BufferError(offset));
+        }
+        self.data.fill_zero(self.memory, offset, count)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use vm_memory::GuestMemoryMmap;
+
     use super::*;
 
     fn memory() -> GuestMemoryMmap {
@@ -340,12 +358,16 @@ mod tests {
     fn data_moves_only_in_the_direction_of_the_request() {
         let memory = memory();
         let data = segments(&[(0, 4)]);
+        let near = Near::new(&memory);
         let buffers = |to_guest| DataBuffers {
-            memory: &memory,
+            memory: &near,
             data: &data,
             to_guest,
         };
         assert!(buffers(true).write(0, &[1]).is_ok());
+        assert!(buffers(true).fill_zero(0, 4).is_ok());
+        assert!(buffers(true).fill_zero(1, 4).is_err());
+        assert!(buffers(false).fill_zero(0, 1).is_err());
         assert!(buffers(true).read(0, &mut [0]).is_err());
         assert!(buffers(false).read(0, &mut [0]).is_ok());
         assert!(buffers(false).write(0, &[1]).is_err());

@@ -3,104 +3,156 @@
 //!
 //! vm-memory searches the regions for each access, takes it for a run of pieces
 //! that may lie in several, and looks twice for the end of even the shortest.
-//! Nearly every access lies in one region, one of the two before: these are
-//! tried first here, and all else left to vm-memory. What a ring consists of
-//! is moved in words, since a copy of a few bytes is mostly the call for it.
+//! Nearly every access lies in one region, one of two that were found before:
+//! these are tried first here, and all else left to vm-memory. What a ring
+//! consists of is moved in words, since a copy of a few bytes is mostly the call
+//! for it.
+//!
+//! What was found is kept as addresses of this process, beside the memory that
+//! they belong to: a borrow of it could not be. That, and to fill memory with
+//! zeroes, is what `unsafe` is needed for.
 
 use std::cell::Cell;
 use std::iter::FusedIterator;
+use std::ptr;
 use std::sync::atomic::Ordering;
 
 use vm_memory::guest_memory::{GuestMemoryBackendSliceIterator, GuestMemorySliceIterator, Result};
 use vm_memory::{
-    Address, Bytes, GuestAddress, GuestMemory, GuestMemoryBackend, GuestMemoryMmap,
-    GuestMemoryRegion, GuestRegionMmap, Permissions, VolatileSlice,
+    Address, Bytes, GuestAddress, GuestMemory, GuestMemoryBackend, GuestMemoryLoadGuard,
+    GuestMemoryMmap, GuestMemoryRegion, GuestRegionMmap, Permissions, VolatileMemory,
+    VolatileSlice,
 };
 
-/// A snapshot of guest memory, for a few accesses.
+/// Guest memory as it is at a time, for some accesses.
 #[derive(Debug)]
 pub struct Near<'m> {
-    memory: &'m GuestMemoryMmap,
-    /// Where the last access was, and the last one elsewhere: rings and data
-    /// lie in two regions often enough.
-    last: Cell<Region<'m>>,
-    before: Cell<Region<'m>>,
+    memory: Source<'m>,
+    /// Regions of it where accesses were: rings and data lie in two often
+    /// enough.
+    known: [Cell<Region>; 2],
+    /// The one that makes room for the next.
+    oldest: Cell<bool>,
 }
 
-/// All of one region; none is one that has no bytes.
+/// Whose it is.
+#[derive(Debug)]
+enum Source<'m> {
+    Lent(&'m GuestMemoryMmap),
+    Kept(GuestMemoryLoadGuard<GuestMemoryMmap>),
+}
+
+/// All of one region, mapped from `host` on; none is one that has no bytes.
 #[derive(Clone, Copy, Debug)]
-struct Region<'m> {
+struct Region {
     start: u64,
-    bytes: Option<VolatileSlice<'m>>,
+    host: *mut u8,
+    len: u64,
 }
 
-impl<'m> Region<'m> {
-    const NONE: Region<'static> = Region {
+// SAFETY: it is an address, and what it points to is shared with the guest
+// anyway: whoever accesses it, on whatever thread, does so as with memory that
+// changes under it.
+unsafe impl Send for Region {}
+
+impl Region {
+    const NONE: Region = Region {
         start: 0,
-        bytes: None,
+        host: ptr::null_mut(),
+        len: 0,
     };
 
-    fn of(region: &'m GuestRegionMmap) -> Region<'m> {
-        Region {
+    fn of(region: &GuestRegionMmap) -> Option<Region> {
+        let bytes = region.as_volatile_slice().ok()?;
+        Some(Region {
             start: region.start_addr().raw_value(),
-            bytes: region.as_volatile_slice().ok(),
-        }
+            host: bytes.ptr_guard_mut().as_ptr(),
+            len: region.len(),
+        })
     }
 
-    /// All of `count` bytes, if it has them.
+    /// Where `count` bytes from `at` on are, if it has all of them.
     #[inline]
-    fn part(&self, at: GuestAddress, count: usize) -> Option<VolatileSlice<'m>> {
+    fn part(&self, at: GuestAddress, count: usize) -> Option<*mut u8> {
         let offset = at.raw_value().checked_sub(self.start)?;
+        let end = offset.checked_add(count as u64)?;
+        if end > self.len {
+            return None;
+        }
         let offset = usize::try_from(offset).ok()?;
-        self.bytes.as_ref()?.subslice(offset, count).ok()
+        Some(self.host.wrapping_add(offset))
     }
 }
 
 impl<'m> Near<'m> {
     /// The memory that there is now.
     pub fn new(memory: &'m GuestMemoryMmap) -> Near<'m> {
+        Near::of(Source::Lent(memory))
+    }
+
+    /// The same of one that is kept with it.
+    pub fn keep(memory: GuestMemoryLoadGuard<GuestMemoryMmap>) -> Near<'static> {
+        Near::of(Source::Kept(memory))
+    }
+
+    fn of(memory: Source) -> Near {
         Near {
             memory,
-            last: Cell::new(Region::NONE),
-            before: Cell::new(Region::NONE),
+            known: [const { Cell::new(Region::NONE) }; 2],
+            oldest: Cell::new(false),
         }
     }
 
     /// The memory as vm-memory has it.
-    pub fn memory(&self) -> &'m GuestMemoryMmap {
-        self.memory
+    pub fn memory(&self) -> &GuestMemoryMmap {
+        match &self.memory {
+            Source::Lent(memory) => memory,
+            Source::Kept(memory) => memory,
+        }
     }
 
     /// All of `count` bytes, if one region has them.
     #[inline]
-    fn whole(&self, at: GuestAddress, count: usize) -> Option<VolatileSlice<'m>> {
-        if let Some(slice) = self.last.get().part(at, count) {
-            return Some(slice);
-        }
-        self.elsewhere(at, count)
+    fn whole(&self, at: GuestAddress, count: usize) -> Option<VolatileSlice<'_>> {
+        let mut known = self.known.iter();
+        let found = known.find_map(|region| region.get().part(at, count));
+        let host = found.or_else(|| self.find(at, count))?;
+        // SAFETY: these bytes are mapped: they are part of a region of the
+        // memory, which is there as long as this value is, and so as long as
+        // the slice.
+        Some(unsafe { VolatileSlice::new(host, count) })
     }
 
-    fn elsewhere(&self, at: GuestAddress, count: usize) -> Option<VolatileSlice<'m>> {
-        self.last.swap(&self.before);
-        if let Some(slice) = self.last.get().part(at, count) {
-            return Some(slice);
-        }
-        let region = Region::of(self.memory.find_region(at)?);
-        self.last.set(region);
+    #[inline(never)]
+    fn find(&self, at: GuestAddress, count: usize) -> Option<*mut u8> {
+        let region = Region::of(self.memory().find_region(at)?)?;
+        let oldest = self.oldest.replace(!self.oldest.get());
+        self.known[usize::from(oldest)].set(region);
         region.part(at, count)
+    }
+
+    /// Fills `count` bytes with zeroes.
+    pub fn fill_zero(&self, at: GuestAddress, count: usize) -> Result<()> {
+        for slice in self.get_slices(at, count, Permissions::Write)? {
+            let slice = slice?;
+            let guard = slice.ptr_guard_mut();
+            // SAFETY: the slice is memory of the guest, mapped and writable,
+            // which nothing in this process has a reference to.
+            unsafe { ptr::write_bytes(guard.as_ptr(), 0, guard.len()) };
+        }
+        Ok(())
     }
 
     /// Sixteen bytes: a descriptor, or a request's header.
     #[inline]
     pub fn sixteen(&self, at: GuestAddress) -> Result<[u8; 16]> {
         if let Some(slice) = self.whole(at, 16)
-            // Fails where the driver has not aligned them.
-            && let Ok(low) = slice.load::<u64>(0, Ordering::Relaxed)
-            && let Ok(high) = slice.load::<u64>(8, Ordering::Relaxed)
+            && let Ok(low) = slice.get_ref::<u64>(0)
+            && let Ok(high) = slice.get_ref::<u64>(8)
         {
             let mut bytes = [0; 16];
-            bytes[..8].copy_from_slice(&low.to_ne_bytes());
-            bytes[8..].copy_from_slice(&high.to_ne_bytes());
+            bytes[..8].copy_from_slice(&low.load().to_ne_bytes());
+            bytes[8..].copy_from_slice(&high.load().to_ne_bytes());
             return Ok(bytes);
         }
         self.read_obj(at)
@@ -116,9 +168,11 @@ impl<'m> Near<'m> {
     #[inline]
     pub fn write_words(&self, words: [u32; 2], at: GuestAddress) -> Result<()> {
         if let Some(slice) = self.whole(at, 8)
-            && slice.store(words[0], 0, Ordering::Relaxed).is_ok()
-            && slice.store(words[1], 4, Ordering::Relaxed).is_ok()
+            && let Ok(first) = slice.get_ref::<u32>(0)
+            && let Ok(second) = slice.get_ref::<u32>(4)
         {
+            first.store(words[0]);
+            second.store(words[1]);
             return Ok(());
         }
         self.write_obj(words, at)
@@ -131,7 +185,7 @@ impl GuestMemory for Near<'_> {
 
     #[inline]
     fn check_range(&self, at: GuestAddress, count: usize, _: Permissions) -> bool {
-        self.whole(at, count).is_some() || GuestMemoryBackend::check_range(self.memory, at, count)
+        self.whole(at, count).is_some() || GuestMemoryBackend::check_range(self.memory(), at, count)
     }
 
     #[inline]
@@ -143,7 +197,7 @@ impl GuestMemory for Near<'_> {
     ) -> Result<impl GuestMemorySliceIterator<'a, ()>> {
         Ok(match self.whole(at, count) {
             Some(slice) => Slices::One(Some(slice)),
-            None => Slices::Several(GuestMemoryBackend::get_slices(self.memory, at, count)),
+            None => Slices::Several(GuestMemoryBackend::get_slices(self.memory(), at, count)),
         })
     }
 }
@@ -172,6 +226,8 @@ impl<'a> GuestMemorySliceIterator<'a, ()> for Slices<'a> {}
 
 #[cfg(test)]
 mod tests {
+    use vm_memory::{GuestAddressSpace, GuestMemoryAtomic};
+
     use super::*;
 
     fn memory() -> GuestMemoryMmap {
@@ -236,6 +292,33 @@ mod tests {
                 assert_eq!(near.sixteen(at).unwrap(), bytes, "{start:#x}");
             }
         }
+    }
+
+    #[test]
+    fn zeroes_fill_what_was_asked_for_over_regions_and_nothing_else() {
+        let memory = memory();
+        let near = Near::new(&memory);
+        let all = [7; 0x2000];
+        near.write_slice(&all, GuestAddress(0)).unwrap();
+        near.fill_zero(GuestAddress(0xffd), 6).unwrap();
+        let mut found = all;
+        near.read_slice(&mut found, GuestAddress(0)).unwrap();
+        let mut expected = all;
+        expected[0xffd..0x1003].fill(0);
+        assert!(found == expected);
+        assert!(near.fill_zero(GuestAddress(0x1fff), 2).is_err());
+        assert!(near.fill_zero(GuestAddress(0x3000), 1).is_err());
+    }
+
+    #[test]
+    fn what_is_kept_outlives_its_replacement() {
+        let atomic = GuestMemoryAtomic::new(memory());
+        let near = Near::keep(atomic.memory());
+        near.write_byte(9, GuestAddress(5)).unwrap();
+        atomic.lock().unwrap().replace(self::memory());
+        assert_eq!(near.read_obj::<u8>(GuestAddress(5)).unwrap(), 9);
+        let now = Near::keep(atomic.memory());
+        assert_eq!(now.read_obj::<u8>(GuestAddress(5)).unwrap(), 0);
     }
 
     #[test]

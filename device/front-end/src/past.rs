@@ -2,8 +2,6 @@
 //! Which ids of requests are in flight, and which were completed before: what a
 //! hostile device needs to name one that is long gone.
 
-use std::collections::VecDeque;
-
 /// Completed ids that are remembered.
 const REMEMBERED: usize = 16;
 
@@ -12,14 +10,19 @@ const REMEMBERED: usize = 16;
 pub struct Past {
     /// A bit for each id that the device has.
     in_flight: Vec<u64>,
-    completed: VecDeque<u16>,
+    /// The oldest of them is at `next`, once there are so many.
+    completed: [u16; REMEMBERED],
+    next: usize,
+    count: usize,
 }
 
 impl Default for Past {
     fn default() -> Past {
         Past {
             in_flight: vec![0; (usize::from(u16::MAX) + 1) / 64],
-            completed: VecDeque::with_capacity(REMEMBERED),
+            completed: [0; REMEMBERED],
+            next: 0,
+            count: 0,
         }
     }
 }
@@ -43,10 +46,9 @@ impl Past {
         if let Some(word) = self.in_flight.get_mut(word) {
             *word &= !bit;
         }
-        if self.completed.len() == REMEMBERED {
-            self.completed.pop_front();
-        }
-        self.completed.push_back(id);
+        self.completed[self.next] = id;
+        self.next = (self.next + 1) % REMEMBERED;
+        self.count = REMEMBERED.min(self.count + 1);
     }
 
     /// The id that was completed longest ago, of those that are remembered and
@@ -56,7 +58,9 @@ impl Past {
             let (word, bit) = Past::word(id);
             self.in_flight.get(word).is_none_or(|word| word & bit == 0)
         };
-        self.completed.iter().find(is_gone).copied()
+        let (newer, older) = self.completed.split_at(self.next);
+        let older = &older[..self.count - newer.len().min(self.count)];
+        older.iter().chain(newer).find(is_gone).copied()
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::Instant;
 use irqstorm_core::queue::{BrokenQueue, BufferError, GuestBuffers, Lie, RequestQueue, Taken};
 use irqstorm_core::request::{Operation, Outcome, Status};
 use irqstorm_core::units::Nanos;
-use irqstorm_front_end::{DataBuffers, Limiter, Memory, Past, Segments};
+use irqstorm_front_end::{DataBuffers, Limiter, Memory, Near, Past, Segments};
 use vm_memory::{Bytes, GuestAddress, GuestAddressSpace, GuestMemoryMmap};
 
 use crate::activity::{Activity, ErrorEntry};
@@ -310,7 +310,7 @@ impl RequestQueue for NvmeQueue {
         token: &Token,
         use_buffers: impl FnOnce(&dyn GuestBuffers) -> R,
     ) -> R {
-        let memory = self.setup.memory.memory();
+        let memory = Near::keep(self.setup.memory.memory());
         let data = |to_guest| DataBuffers {
             memory: &memory,
             data: &token.data,

@@ -112,12 +112,19 @@ fn all_of_a_turns_requests_are_handed_over_at_once_and_end_in_any_order() {
         for number in 0..300 {
             let data = buffers(8, u8::try_from(number % 251).unwrap());
             let write = transfer(Operation::Write, number * 8, 8);
-            assert_eq!(store.submit(ticket(number), &write, &data), Submitted::Later);
+            assert_eq!(
+                store.submit(ticket(number), &write, &data),
+                Submitted::Later
+            );
             under_way.insert(number, data);
         }
         assert!(store.has_unsent());
         let ended = finish_all(&mut store, under_way);
-        assert!(ended.values().all(|(outcome, _)| *outcome == Outcome::ok(0)));
+        assert!(
+            ended
+                .values()
+                .all(|(outcome, _)| *outcome == Outcome::ok(0))
+        );
         drop(store);
         let content = fs::read(files.path()).unwrap();
         for (number, block) in content.chunks_exact(4096).take(300).enumerate() {
@@ -206,7 +213,11 @@ fn a_flush_discards_and_zeroes_go_through_the_ring() {
         under_way.insert(number, data);
     }
     let ended = finish_all(&mut store, under_way);
-    assert!(ended.values().all(|(outcome, _)| *outcome == Outcome::ok(0)));
+    assert!(
+        ended
+            .values()
+            .all(|(outcome, _)| *outcome == Outcome::ok(0))
+    );
     drop(store);
     let content = fs::read(files.path()).unwrap();
     for (number, sector) in content.chunks_exact(512).take(64).enumerate() {

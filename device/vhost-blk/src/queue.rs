@@ -9,9 +9,7 @@ use irqstorm_core::queue::{BrokenQueue, GuestBuffers, Lie, RequestQueue, Taken};
 use irqstorm_core::request::{Outcome, QueueId};
 use irqstorm_front_end::{DataBuffers, Limiter, LineSlot, Memory, Near, Past, Segments, Spare};
 use virtio_queue::{Queue, QueueT};
-use vm_memory::{
-    GuestAddress, GuestAddressSpace, GuestMemoryError, GuestMemoryLoadGuard, GuestMemoryMmap,
-};
+use vm_memory::{GuestAddress, GuestAddressSpace, GuestMemoryError};
 
 use crate::avail::AvailRing;
 use crate::chain::{self, Layout};
@@ -35,7 +33,7 @@ pub struct VirtioQueue {
     /// what was found there. Let go when the queue is empty and with every
     /// publication, so that no mapping is kept that the front-end has taken
     /// away.
-    latest: Option<Snapshot>,
+    latest: Option<Near<'static>>,
     avail: AvailRing,
     used: UsedRing,
     /// For each head: whether the device has it. A driver may reuse one once
@@ -58,8 +56,6 @@ pub struct VirtioQueue {
     /// Lies left out.
     unsaid: Limiter,
 }
-
-type Snapshot = GuestMemoryLoadGuard<GuestMemoryMmap>;
 
 /// The fds of a ring, shared with the server, which replaces them.
 #[derive(Clone, Debug, Default)]
@@ -130,6 +126,16 @@ impl VirtioQueue {
         }
     }
 
+    /// The memory as it is now.
+    fn now(&self) -> Near<'static> {
+        Near::keep(self.memory.memory())
+    }
+
+    /// The latest that there is, or as it is now.
+    fn latest(&mut self) -> Near<'static> {
+        self.latest.take().unwrap_or_else(|| self.now())
+    }
+
     fn check(&self) -> Result<(), BrokenQueue> {
         self.broken.clone().map_or(Ok(()), Err)
     }
@@ -177,8 +183,7 @@ impl VirtioQueue {
     /// Looks into the available ring; whether there is a request.
     fn look(&mut self) -> Result<bool, BrokenQueue> {
         self.latest = None;
-        let memory = self.memory.memory();
-        let found = self.avail.look(&Near::new(&memory));
+        let found = self.avail.look(&self.now());
         found.map_err(|e| self.cannot_follow(&e))
     }
 
@@ -311,9 +316,8 @@ impl RequestQueue for VirtioQueue {
         }
         // Not from before the look: what was made available by then may lie in
         // memory that was shared just before.
-        let memory = self.latest.take();
-        let memory = memory.unwrap_or_else(|| self.memory.memory());
-        let taken = self.take(&Near::new(&memory))?;
+        let memory = self.latest();
+        let taken = self.take(&memory)?;
         self.latest = Some(memory);
         Ok(Some(taken))
     }
@@ -327,7 +331,7 @@ impl RequestQueue for VirtioQueue {
         token: &Token,
         use_buffers: impl FnOnce(&dyn GuestBuffers) -> R,
     ) -> R {
-        let buffers = |memory: &GuestMemoryMmap| {
+        let buffers = |memory: &Near| {
             use_buffers(&DataBuffers {
                 memory,
                 data: &token.data,
@@ -336,7 +340,7 @@ impl RequestQueue for VirtioQueue {
         };
         match &self.latest {
             Some(memory) => buffers(memory),
-            None => buffers(&self.memory.memory()),
+            None => buffers(&self.now()),
         }
     }
 
@@ -350,9 +354,7 @@ impl RequestQueue for VirtioQueue {
         if self.used.room() == 0 {
             return Err(self.stop("the driver has not read what a lie added".to_owned()));
         }
-        let latest = self.latest.take();
-        let latest = latest.unwrap_or_else(|| self.memory.memory());
-        let memory = Near::new(&latest);
+        let memory = self.latest();
         let mut len = 0;
         if let Some(at) = token.status {
             if let Err(e) = memory.write_byte(status_byte(outcome.status), at) {
@@ -379,15 +381,14 @@ impl RequestQueue for VirtioQueue {
         self.completed.push(token.head);
         self.past.completed(token.head);
         self.spare.keep(token.data);
-        self.latest = Some(latest);
+        self.latest = Some(memory);
         Ok(())
     }
 
     fn publish(&mut self) -> Result<(), BrokenQueue> {
         self.check()?;
-        self.latest = None;
-        let memory = self.memory.memory();
-        if let Err(e) = self.used.publish(&Near::new(&memory)) {
+        let memory = self.latest();
+        if let Err(e) = self.used.publish(&memory) {
             return Err(self.stop(format!("its used index cannot be written: {e}")));
         }
         if let Some(outlives) = &mut self.outlives {
@@ -404,8 +405,8 @@ impl RequestQueue for VirtioQueue {
 
     fn wants_interrupt(&mut self) -> Result<bool, BrokenQueue> {
         self.check()?;
-        let memory = self.memory.memory();
-        match self.used.wants_interrupt(&Near::new(&memory)) {
+        let memory = self.now();
+        match self.used.wants_interrupt(&memory) {
             Ok(wanted) => Ok(wanted),
             Err(e) => Err(self.stop(format!("its available ring cannot be read: {e}"))),
         }

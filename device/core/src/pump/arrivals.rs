@@ -3,7 +3,7 @@
 //! store, put in flight.
 
 use super::Pump;
-use super::lane::{InFlight, Lane};
+use super::lane::{Completion, InFlight, Lane};
 use super::storing::Data;
 use super::turn::{Due, Moment};
 use crate::event::What;
@@ -99,6 +99,25 @@ impl<Q: RequestQueue> Pump<Q> {
         }
         let due = (!held).then_some(due);
         self.record_arrival(arrival, plan, due, moment);
+        let at_once = due.is_some_and(|due| self.is_at_once(due, arrival, &plan));
+        if at_once
+            && let Submitted::Done(outcome) = submitted
+            && !self.has_to_wait(queue, in_order)
+        {
+            let completion = Completion {
+                request,
+                token,
+                outcome,
+                plan: &plan,
+                arrived: at,
+                planned: at,
+                owe_interrupt: false,
+            };
+            let moment = Moment { now: at, ..moment };
+            return self.write(queue, moment, |lane, turn| {
+                lane.complete_at_once(completion, turn)
+            });
+        }
         let in_flight = InFlight {
             token,
             data: Data::of(submitted),
@@ -107,17 +126,12 @@ impl<Q: RequestQueue> Pump<Q> {
             arrived: at,
             held,
         };
-        if due.is_some_and(|due| self.is_at_once(due, arrival, &plan)) {
-            let moment = Moment { now: at, ..moment };
-            if self.has_to_wait(queue, in_order, &in_flight) {
-                return self.wait_at_once(queue, request, in_flight, moment);
-            }
-            return self.write(queue, moment, |lane, turn| {
-                lane.complete_at_once(request, in_flight, turn)
-            });
-        }
         if let Some(lane) = self.lane(queue) {
             lane.insert(request, in_flight);
+        }
+        if at_once {
+            let moment = Moment { now: at, ..moment };
+            return self.due(queue, request, at, moment);
         }
         match due {
             Some(due) => self.schedule(queue, request, due, &plan),

@@ -35,6 +35,18 @@ pub(super) struct InFlight<T> {
     pub(super) held: bool,
 }
 
+/// What is written of a request that has ended.
+pub(super) struct Completion<'p, T> {
+    pub(super) request: RequestId,
+    pub(super) token: T,
+    pub(super) outcome: Outcome,
+    pub(super) plan: &'p Plan,
+    pub(super) arrived: Nanos,
+    pub(super) planned: Nanos,
+    /// Whether its interrupt is decided by others.
+    pub(super) owe_interrupt: bool,
+}
+
 /// Completions written and not yet visible.
 #[derive(Debug, Default)]
 pub(super) struct Pending {
@@ -235,37 +247,51 @@ impl<Q: RequestQueue> Lane<Q> {
         };
         self.counters.in_flight -= 1;
         self.counters.held -= u64::from(in_flight.held);
-        self.write(request, in_flight, planned, owe_interrupt, turn)
+        let completion = Completion {
+            request,
+            outcome: in_flight.data.outcome(),
+            token: in_flight.token,
+            plan: &in_flight.plan,
+            arrived: in_flight.arrived,
+            planned,
+            owe_interrupt,
+        };
+        self.write(completion, turn)
     }
 
     /// The same for a request that has only just arrived and is in flight for
     /// no time at all.
+    #[inline]
     pub(super) fn complete_at_once(
         &mut self,
-        request: RequestId,
-        arrived: InFlight<Q::Token>,
+        completion: Completion<Q::Token>,
         turn: &mut Turn,
     ) -> Result<(), BrokenQueue> {
         self.counters.requests += 1;
-        let planned = arrived.arrived;
-        self.write(request, arrived, planned, false, turn)
+        self.write(completion, turn)
     }
 
+    #[inline]
     fn write(
         &mut self,
-        request: RequestId,
-        in_flight: InFlight<Q::Token>,
-        planned: Nanos,
-        owe_interrupt: bool,
+        completion: Completion<Q::Token>,
         turn: &mut Turn,
     ) -> Result<(), BrokenQueue> {
         let Some(requests) = self.requests.as_mut() else {
             return Ok(());
         };
-        let outcome = in_flight.data.outcome();
+        let Completion {
+            request,
+            token,
+            outcome,
+            plan,
+            arrived,
+            planned,
+            owe_interrupt,
+        } = completion;
         let status = outcome.status;
-        let lie = in_flight.plan.fault.and_then(|fault| fault.lie());
-        requests.complete(in_flight.token, outcome, lie)?;
+        let lie = plan.fault.and_then(|fault| fault.lie());
+        requests.complete(token, outcome, lie)?;
         self.counters.completed += 1;
         self.counters.failed += u64::from(status != Status::Ok);
         self.counters.lied += u64::from(lie.is_some());
@@ -275,11 +301,11 @@ impl<Q: RequestQueue> Lane<Q> {
             status,
             planned,
         });
-        self.pending.completions.push((planned, in_flight.arrived));
+        self.pending.completions.push((planned, arrived));
         if owe_interrupt {
             return Ok(());
         }
-        self.ask(in_flight.plan.interrupt, planned, turn)
+        self.ask(plan.interrupt, planned, turn)
     }
 
     /// Whether there is something to publish.

@@ -12,7 +12,7 @@
 //! order is the planned one, whichever the disk ends first.
 
 use super::Pump;
-use super::lane::{InFlight, Lane};
+use super::lane::Lane;
 use super::turn::Moment;
 use crate::clock::Clock;
 use crate::queue::{GuestBuffers, RequestQueue};
@@ -237,29 +237,13 @@ impl<Q: RequestQueue> Pump<Q> {
                 .is_some_and(|lane| lane.wait_for_data(request, overdue))
     }
 
-    /// Whether a completion that is due as its request arrives cannot come yet.
-    pub(super) fn has_to_wait(
-        &mut self,
-        queue: QueueId,
-        in_turn: bool,
-        in_flight: &InFlight<Q::Token>,
-    ) -> bool {
-        let before = |lane: &mut Lane<Q>| in_turn && !lane.in_turn.is_empty();
-        in_flight.data.is_moving() || self.lane(queue).is_some_and(before)
-    }
-
-    /// Puts such a one in flight.
-    pub(super) fn wait_at_once(
-        &mut self,
-        queue: QueueId,
-        request: RequestId,
-        in_flight: InFlight<Q::Token>,
-        moment: Moment,
-    ) {
-        let arrived = in_flight.arrived;
-        if let Some(lane) = self.lane(queue) {
-            lane.insert(request, in_flight);
-        }
-        self.due(queue, request, arrived, moment);
+    /// Whether a completion that is due as its request arrives has to wait for
+    /// others before it.
+    #[inline]
+    pub(super) fn has_to_wait(&mut self, queue: QueueId, in_turn: bool) -> bool {
+        in_turn
+            && self
+                .lane(queue)
+                .is_some_and(|lane| !lane.in_turn.is_empty())
     }
 }

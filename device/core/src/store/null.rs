@@ -24,7 +24,6 @@ impl Store for NullStore {
     }
 
     fn execute(&mut self, request: &Request, buffers: &dyn GuestBuffers) -> Outcome {
-        const ZEROES: [u8; 4096] = [0; 4096];
         if let Err(status) = admit(&self.geometry, request, buffers) {
             return Outcome::failed(status);
         }
@@ -32,15 +31,8 @@ impl Store for NullStore {
             return Outcome::ok(0);
         }
         let bytes = request.bytes();
-        let mut at = 0;
-        while at < bytes {
-            let count = ZEROES
-                .len()
-                .min(usize::try_from(bytes - at).unwrap_or(usize::MAX));
-            if buffers.write(at, &ZEROES[..count]).is_err() {
-                return Outcome::failed(Status::IoError);
-            }
-            at += count as u64;
+        if buffers.fill_zero(0, bytes).is_err() {
+            return Outcome::failed(Status::IoError);
         }
         Outcome::ok(bytes)
     }
