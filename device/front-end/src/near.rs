@@ -143,6 +143,19 @@ impl<'m> Near<'m> {
         Ok(())
     }
 
+    /// Has the processor fetch the line of a byte that is wanted soon: the
+    /// driver has just written it on another CPU. Without it, if there is none.
+    #[inline]
+    pub fn touch(&self, at: GuestAddress) {
+        if let Some(slice) = self.whole(at, 1)
+            && let Ok(byte) = slice.get_ref::<u8>(0)
+        {
+            // Volatile: it is done although nobody looks at the value, and
+            // nothing waits for it.
+            let _ = byte.load();
+        }
+    }
+
     /// Sixteen bytes: a descriptor, or a request's header.
     #[inline]
     pub fn sixteen(&self, at: GuestAddress) -> Result<[u8; 16]> {

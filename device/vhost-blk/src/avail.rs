@@ -102,14 +102,26 @@ impl AvailRing {
     /// Takes the next head that is known of.
     pub(crate) fn take(&mut self, memory: &Near) -> Result<u16, Error> {
         let next = self.ring.next_avail();
-        let slot = u64::from(next & self.ring.size().wrapping_sub(1));
+        let head = self.head(next, memory)?;
+        self.ring.set_next_avail(next.wrapping_add(1));
+        Ok(head)
+    }
+
+    /// The head so many after the next, if it is known of and can be read.
+    pub(crate) fn ahead(&self, by: u16, memory: &Near) -> Option<u16> {
+        let next = Wrapping(self.ring.next_avail());
+        let known = (self.seen - next).0;
+        (by < known).then(|| self.head((next + Wrapping(by)).0, memory).ok())?
+    }
+
+    fn head(&self, index: u16, memory: &Near) -> Result<u16, Error> {
+        let slot = u64::from(index & self.ring.size().wrapping_sub(1));
         let offset = RING_HEADER_LEN + slot * AVAIL_ELEMENT_LEN;
         let address = self.ring.avail_ring().checked_add(offset);
         let address = address.map(GuestAddress).ok_or(Error::AddressOverflow)?;
         let head: u16 = memory
             .load(address, Ordering::Relaxed)
             .map_err(Error::GuestMemory)?;
-        self.ring.set_next_avail(next.wrapping_add(1));
         Ok(u16::from_le(head))
     }
 }

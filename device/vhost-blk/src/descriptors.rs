@@ -95,13 +95,31 @@ impl Descriptors {
     }
 
     fn read(&self, memory: &Near) -> Option<Descriptor> {
+        let bytes = memory.sixteen(self.place()?).ok()?;
+        Some(Descriptor::parse(bytes))
+    }
+
+    /// Where the next one is.
+    fn place(&self) -> Option<GuestAddress> {
         if self.left == 0 || self.next >= self.len {
             return None;
         }
         let offset = u64::from(self.next) * DESCRIPTOR_LEN;
-        let at = self.table.0.checked_add(offset)?;
-        let bytes = memory.sixteen(GuestAddress(at)).ok()?;
-        Some(Descriptor::parse(bytes))
+        self.table.0.checked_add(offset).map(GuestAddress)
+    }
+
+    /// Has the processor fetch the next one, which is wanted soon.
+    pub(crate) fn touch(&self, memory: &Near) {
+        if let Some(place) = self.place() {
+            memory.touch(place);
+        }
+    }
+
+    /// The same for what the next one refers to: a request's header, or a table.
+    pub(crate) fn touch_buffer(&self, memory: &Near) {
+        if let Some(descriptor) = self.read(memory) {
+            memory.touch(descriptor.start);
+        }
     }
 
     /// Goes on in the table that `descriptor` refers to (2.7.5.3).

@@ -198,6 +198,7 @@ impl VirtioQueue {
         }
         let head = self.avail.take(memory);
         let head = head.map_err(|e| self.cannot_follow(&e))?;
+        self.touch_following(memory);
         self.claim(head)?;
         if let Some(outlives) = &mut self.outlives {
             outlives.ledger().take(head);
@@ -205,8 +206,24 @@ impl VirtioQueue {
         Ok(self.read(memory, head))
     }
 
+    /// Has the processor fetch what the next requests consist of while this one
+    /// is carried out: to wait for the driver's CPU is most of what it takes to
+    /// read a request.
+    fn touch_following(&self, memory: &Near) {
+        if let Some(head) = self.avail.ahead(3, memory) {
+            self.chain(head).touch(memory);
+        }
+        if let Some(head) = self.avail.ahead(1, memory) {
+            self.chain(head).touch_buffer(memory);
+        }
+    }
+
+    fn chain(&self, head: u16) -> Descriptors {
+        Descriptors::of(self.avail.table(), self.avail.size(), head)
+    }
+
     fn read(&mut self, memory: &Near, head: u16) -> Taken<Token> {
-        let chain = Descriptors::of(self.avail.table(), self.avail.size(), head);
+        let chain = self.chain(head);
         let mut layout = Layout {
             readable: self.spare.take(),
             writable: self.spare.take(),
