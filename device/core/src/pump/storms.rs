@@ -14,9 +14,9 @@ use crate::scenario::{Storm, StormRate};
 use crate::storm::{Course, Permit};
 use crate::units::Nanos;
 
-/// Interrupts on each queue of a storm without a pause before anything else has
-/// its turn: some microseconds' worth.
-const AT_ONCE: u32 = 16;
+/// Interrupts at least of a storm without a pause before anything else has its
+/// turn: some microseconds' worth. The turn would cost as much as one of them.
+const FLOOD: u32 = 16;
 
 /// What became of some interrupts.
 #[derive(Clone, Copy, Debug, Default)]
@@ -45,11 +45,12 @@ impl<Q: RequestQueue> Pump<Q> {
         };
         let storm = Arc::clone(self.storms[index].storm());
         let spread = storm.gap > Nanos::ZERO && storm.burst > 1;
-        let count = if spread { 1 } else { storm.burst };
-        let mut fired = self.strike(&storm, count, planned, moment);
-        if storm.rate == StormRate::Max && !spread {
-            fired = self.flood(&storm, fired, moment);
-        }
+        let count = match storm.rate {
+            _ if spread => 1,
+            StormRate::Max => storm.burst.max(FLOOD),
+            StormRate::Every(_) => storm.burst,
+        };
+        let fired = self.strike(&storm, count, planned, moment);
         let course = &mut self.storms[index];
         if !fired.attached && !storm.config {
             return course.park();
@@ -77,20 +78,6 @@ impl<Q: RequestQueue> Pump<Q> {
             let rest = Due::Strike(id, left - 1);
             self.desk.timeline.insert(planned + storm.gap, rest);
         }
-    }
-
-    /// Has a storm without a pause strike some times more before anything else
-    /// has its turn: the turn would cost as much as the interrupt.
-    fn flood(&mut self, storm: &Storm, mut fired: Fired, moment: Moment) -> Fired {
-        for _ in 1..AT_ONCE / storm.burst {
-            let strikes = fired.attached || storm.config;
-            if !strikes || fired.paused_until.is_some() {
-                break;
-            }
-            let moment = Moment::of(moment.clock);
-            fired = self.strike(storm, storm.burst, moment.now, moment);
-        }
-        fired
     }
 
     fn running_storm(&self, id: u64) -> Option<usize> {
