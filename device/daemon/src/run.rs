@@ -66,9 +66,6 @@ pub(crate) fn run(cli: &Cli) -> Result<(), Failure> {
             let options = virtio_disk(cli, geometry);
             irqstorm_vhost_blk::Server::new(options, inbox).map_err(bad_input)
         }),
-        Transport::VfioUser if cli.sandbox != Sandbox::Off => Err(bad_input(anyhow!(
-            "confine a vfio-user device: what it needs is not known yet; leave --sandbox out"
-        ))),
         Transport::VfioUser => serve(cli, script, store, |inbox| {
             let options = nvme_controller(cli, geometry)?;
             irqstorm_nvme::Server::new(options, inbox).map_err(bad_input)
