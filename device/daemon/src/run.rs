@@ -81,6 +81,7 @@ fn serve<F: FrontEnd>(
     make: impl FnOnce(Inbox<F::Queue>) -> Result<F, Failure>,
 ) -> Result<(), Failure> {
     let seed = scenario.seed.unwrap_or_else(random_seed);
+    cli.sandbox.prepare().map_err(went_wrong)?;
     let (inbox, mailbox) = engine::mailbox().map_err(went_wrong)?;
     let server = make(inbox.clone())?;
     if scenario.fails_device() && server.failure_line().is_none() {

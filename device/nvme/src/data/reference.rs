@@ -39,7 +39,7 @@ pub(crate) fn prp(memory: &GuestMemoryMmap, (prp1, prp2): (u64, u64), len: u64) 
     };
     for entry in entries {
         let left = len - bytes.len() as u64;
-        if entry % PAGE != 0 {
+        if !entry.is_multiple_of(PAGE) {
             return None;
         }
         bytes.extend(bytes_from(memory, entry, left.min(PAGE))?);
@@ -58,7 +58,7 @@ fn prp_list(memory: &GuestMemoryMmap, mut at: u64, pages: u64) -> Option<Vec<u64
         let entry = qword(memory, at)?;
         let is_last_place = at % PAGE == PAGE - 8;
         if is_last_place && entries.len() as u64 + 1 < pages {
-            if entry % PAGE != 0 {
+            if !entry.is_multiple_of(PAGE) {
                 return None;
             }
             at = entry;
@@ -103,11 +103,14 @@ struct Descriptor {
 
 impl Descriptor {
     fn read(bytes: [u8; 16]) -> Descriptor {
-        let whole = u128::from_le_bytes(bytes);
+        let [address, rest] = [0, 8].map(|at| {
+            let half = bytes.iter().skip(at).take(8).rev();
+            half.fold(0u64, |whole, &byte| whole << 8 | u64::from(byte))
+        });
         Descriptor {
-            address: (whole & u128::from(u64::MAX)) as u64,
-            size: u64::from((whole >> 64 & u128::from(u32::MAX)) as u32),
-            kind: (whole >> 120) as u8,
+            address,
+            size: rest & 0xffff_ffff,
+            kind: bytes[15],
         }
     }
 
@@ -127,7 +130,7 @@ impl Descriptor {
     /// What a segment has: the last one leads on if and only if the segment is
     /// not the last.
     fn segment(self, memory: &GuestMemoryMmap) -> Option<Vec<Descriptor>> {
-        if self.size % 16 != 0 || self.size > MAX_DESCRIPTORS as u64 * 16 {
+        if !self.size.is_multiple_of(16) || self.size > MAX_DESCRIPTORS as u64 * 16 {
             return None;
         }
         let mut bytes = vec![0; usize::try_from(self.size).ok()?];

@@ -135,7 +135,7 @@ fn carry_out(rig: &Rig, token: &Token, request: &Request) -> Vec<u8> {
     rig.queue.with_buffers(token, |buffers| {
         let mut bytes: Vec<u8> = (start..)
             .map(of_disk)
-            .take(buffers.len() as usize)
+            .take(usize::try_from(buffers.len()).unwrap())
             .collect();
         match request.operation {
             Operation::Read => buffers.write(0, &bytes).unwrap(),
