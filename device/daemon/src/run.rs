@@ -66,9 +66,6 @@ pub(crate) fn run(cli: &Cli) -> Result<(), Failure> {
             let options = virtio_disk(cli, geometry);
             irqstorm_vhost_blk::Server::new(options, inbox).map_err(bad_input)
         }),
-        Transport::VfioUser if cli.sandbox != Sandbox::Off => Err(bad_input(anyhow!(
-            "confine a vfio-user device: what it needs is not known yet; leave --sandbox out"
-        ))),
         Transport::VfioUser => serve(cli, script, store, |inbox| {
             let options = nvme_controller(cli, geometry)?;
             irqstorm_nvme::Server::new(options, inbox).map_err(bad_input)
@@ -84,6 +81,7 @@ fn serve<F: FrontEnd>(
     make: impl FnOnce(Inbox<F::Queue>) -> Result<F, Failure>,
 ) -> Result<(), Failure> {
     let seed = scenario.seed.unwrap_or_else(random_seed);
+    cli.sandbox.prepare().map_err(went_wrong)?;
     let (inbox, mailbox) = engine::mailbox().map_err(went_wrong)?;
     let server = make(inbox.clone())?;
     if scenario.fails_device() && server.failure_line().is_none() {

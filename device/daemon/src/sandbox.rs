@@ -9,6 +9,9 @@
 //! looks up in /proc who maps the guest's memory: it can open, but not execute,
 //! nor reach another machine.
 //!
+//! The C library opens files of its own now and then: what it looks up once is
+//! looked up before the first thread enters.
+//!
 //! What this does not do: it takes no privileges away that the program was
 //! started with, and hides no files. Start it as a user who has none.
 
@@ -179,7 +182,33 @@ const OLD: &[c_long] = &[
 #[cfg(not(target_arch = "x86_64"))]
 const OLD: &[c_long] = &[];
 
+/// More than the allocator keeps at the end of a thread's heap (mallopt(3),
+/// M_TRIM_THRESHOLD), in blocks that it takes from there.
+const HEAP_BLOCKS: usize = 64;
+const HEAP_BLOCK: usize = 64 << 10;
+
+/// Takes memory from the heap of the calling thread, and gives it back: all of
+/// it is at the end of that heap, which shrinks.
+fn shrink_heap() {
+    let blocks: Vec<Vec<u8>> = (0..HEAP_BLOCKS).map(|_| vec![1; HEAP_BLOCK]).collect();
+    // Or nothing is taken at all.
+    std::hint::black_box(&blocks);
+}
+
 impl Sandbox {
+    /// Before any thread enters. The first time that the heap of any thread but
+    /// the main one shrinks, glibc opens a file to learn how (overcommit_memory);
+    /// that time is now, and not when it would be the end.
+    pub(crate) fn prepare(self) -> std::io::Result<()> {
+        if self == Sandbox::Off {
+            return Ok(());
+        }
+        let thread = std::thread::Builder::new().spawn(shrink_heap)?;
+        // It cannot have panicked: that would have been for want of memory.
+        let _ = thread.join();
+        Ok(())
+    }
+
     /// Puts the calling thread, and those that it starts, into the sandbox of
     /// `thread`.
     pub(crate) fn enter(self, thread: Thread) -> Result<(), SandboxError> {
@@ -266,6 +295,7 @@ mod tests {
     fn enter() {
         let who = std::env::var(WHO).unwrap();
         let thread = THREADS.into_iter().find(|t| format!("{t:?}") == who);
+        Sandbox::Enforce.prepare().unwrap();
         Sandbox::Enforce.enter(thread.unwrap()).unwrap();
     }
 
@@ -305,6 +335,8 @@ mod tests {
         let waited = std::sync::mpsc::channel::<()>().1;
         let _ = waited.recv_timeout(std::time::Duration::from_millis(1));
         drop(vec![1u8; 8 << 20]);
+        // In a thread's heap: this test's own process runs it in one.
+        shrink_heap();
         leave();
     }
 

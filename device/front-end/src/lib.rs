@@ -28,7 +28,7 @@ mod write_cache;
 
 pub use buffers::{DataBuffers, Segment, Segments, Spare};
 pub use connections::{Connections, StopHandle, WaitError};
-pub use front_end::FrontEnd;
+pub use front_end::{FrontEnd, ServeFailure};
 pub use limited::Limiter;
 pub use line::LineSlot;
 pub use near::Near;

@@ -92,6 +92,12 @@ impl CompletionQueue {
         self.head.wake_after(memory, self.head.get(memory));
     }
 
+    /// The slot of the next entry.
+    #[cfg(test)]
+    pub(crate) fn tail(&self) -> u16 {
+        self.ring().tail
+    }
+
     /// Whether entries wait for room.
     pub(crate) fn is_congested(&self) -> bool {
         !self.ring().waiting.is_empty()

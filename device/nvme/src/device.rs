@@ -75,11 +75,11 @@ impl Function {
 impl Device for Function {
     fn start(&mut self) -> Result<(), Errno> {
         let shared = match self.memory.shares_nothing() {
-            true => Err("it shares no guest RAM".to_owned()),
+            true => Err(format!("it shares no guest RAM; {}", sharing::ADVICE)),
             false => sharing::check(&self.memory.memory().memory()).map_err(|e| e.to_string()),
         };
         shared.map_err(|why| {
-            tracing::error!("cannot serve the VMM: {why}; {}", sharing::ADVICE);
+            tracing::error!("cannot serve the VMM: {why}");
             Errno::INVAL
         })
     }

@@ -14,6 +14,10 @@ const READY_TIMEOUT: u32 = 20;
 /// CAP.MPSMAX: pages of up to 64 KiB, as a power of two above 4 KiB.
 const MAX_PAGE_EXPONENT: u32 = 4;
 
+/// What of CC can be written: CRIME stays 0, since the controller is ready with
+/// its media or not at all (3.1.3.5; CAP.CRMS is not 11b).
+const CONFIGURATION: u32 = 0x00ff_fff1;
+
 /// NSSR.NSSRC: "NVMe".
 const RESET_SUBSYSTEM: u32 = 0x4e56_4d65;
 
@@ -246,7 +250,7 @@ impl Registers {
 
     fn configure(&mut self, value: u32) -> Change {
         let notification = |configuration: u32| configuration >> 14 & 0b11;
-        let before = std::mem::replace(&mut self.configuration, value & 0x01ff_fff1);
+        let before = std::mem::replace(&mut self.configuration, value & CONFIGURATION);
         match (before & 1 != 0, value & 1 != 0) {
             (false, true) => Change::Enable,
             (true, false) => Change::Disable,
@@ -369,6 +373,8 @@ mod tests {
     #[test]
     fn what_is_read_only_or_reserved_stays() {
         let mut registers = Registers::new(2, 0);
+        registers.write(offset::CC, 0xffff_fffe);
+        assert_eq!(word(&registers, offset::CC), 0x00ff_fff0);
         for at in (0..0x1000).step_by(4) {
             let changes = matches!(
                 at,

@@ -3,13 +3,13 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::io;
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use irqstorm_core::inbox::Inbox;
 use irqstorm_core::queue::{ConfigLine, FailureLine};
-use irqstorm_front_end::{CacheMode, Connections, FrontEnd, StopHandle, WaitError};
+use irqstorm_front_end::{CacheMode, Connections, FrontEnd, ServeFailure, WaitError};
 
 use crate::controller::{Identity, Parts};
 use crate::device::Function;
@@ -37,8 +37,7 @@ pub enum ServeError {
     /// There is no memory for doorbells that the guest writes.
     #[error("make the doorbells: {0}")]
     Doorbells(#[source] io::Error),
-    /// The VMM did what cannot be served. A listener's connection ends so with
-    /// a line in the log, and the next one is waited for.
+    /// The VMM did what cannot be served.
     #[error("serve the VMM: {0}")]
     Dropped(String),
 }
@@ -79,6 +78,12 @@ impl FailureLine for FatalStatus {
     }
 }
 
+impl ServeFailure for ServeError {
+    fn is_of_one_connection(&self) -> bool {
+        matches!(self, ServeError::Dropped(_))
+    }
+}
+
 impl FrontEnd for Server {
     type Queue = NvmeQueue;
     type Error = ServeError;
@@ -97,18 +102,8 @@ impl FrontEnd for Server {
         Some(Box::new(FatalStatus(Arc::clone(&self.parts.fatal))))
     }
 
-    fn handle(&self) -> StopHandle {
-        self.connections.handle()
-    }
-
-    fn serve_listener(&self, listener: UnixListener) -> Result<(), ServeError> {
-        self.connections.serve_each(&listener, |stream| {
-            match self.serve_stream(stream) {
-                Err(ServeError::Dropped(why)) => tracing::error!("dropped the VMM: {why}"),
-                served => served?,
-            }
-            Ok(())
-        })
+    fn connections(&self) -> &Connections {
+        &self.connections
     }
 
     /// The controller's state goes with its connection: the next one finds it

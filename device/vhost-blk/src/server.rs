@@ -3,13 +3,13 @@
 
 use std::io;
 use std::net::Shutdown;
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use irqstorm_core::inbox::Inbox;
 use irqstorm_core::queue::{ConfigLine, FailureLine};
-use irqstorm_front_end::{CacheMode, Connections, FrontEnd, StopHandle, WaitError, sharing};
+use irqstorm_front_end::{CacheMode, Connections, FrontEnd, ServeFailure, WaitError, sharing};
 use vhost::vhost_user::{Error as ProtocolError, Listener};
 use vhost_user_backend::{Error as DaemonError, VhostUserDaemon};
 use vm_memory::{GuestAddressSpace, GuestMemoryAtomic, GuestMemoryBackend, GuestMemoryMmap};
@@ -48,8 +48,7 @@ pub enum ServeError {
     /// The rings of a connection could not be made.
     #[error("make the rings of a vhost-user connection: {0}")]
     Rings(DaemonError),
-    /// The front-end did what cannot be served. A listener's connection ends
-    /// so with a line in the log, and the next one is waited for.
+    /// The front-end did what cannot be served.
     #[error("serve the front-end: {0}")]
     Dropped(String),
 }
@@ -107,6 +106,12 @@ impl Server {
     }
 }
 
+impl ServeFailure for ServeError {
+    fn is_of_one_connection(&self) -> bool {
+        matches!(self, ServeError::Dropped(_))
+    }
+}
+
 impl FrontEnd for Server {
     type Queue = VirtioQueue;
     type Error = ServeError;
@@ -124,18 +129,8 @@ impl FrontEnd for Server {
         None
     }
 
-    fn handle(&self) -> StopHandle {
-        self.connections.handle()
-    }
-
-    fn serve_listener(&self, listener: UnixListener) -> Result<(), ServeError> {
-        self.connections.serve_each(&listener, |stream| {
-            match self.serve_stream(stream) {
-                Err(ServeError::Dropped(why)) => tracing::error!("dropped the front-end: {why}"),
-                served => served?,
-            }
-            Ok(())
-        })
+    fn connections(&self) -> &Connections {
+        &self.connections
     }
 
     fn serve_stream(&self, stream: UnixStream) -> Result<(), ServeError> {

@@ -23,7 +23,8 @@ const SCENARIO: &str = "\
     [[storm]]\n\
     rate = '2kHz'\n";
 
-fn confined(mode: &str) -> Daemon {
+/// A device in its sandbox, with everything that it can have open.
+pub(crate) fn confined(mode: &str, more: &[&str]) -> Daemon {
     let scratch = Scratch::new();
     let disk = scratch.write("disk", vec![0; 1 << 20]);
     let scenario = scratch.write("scenario.toml", SCENARIO);
@@ -41,7 +42,9 @@ fn confined(mode: &str) -> Daemon {
         "--record".to_owned(),
         of(&decisions),
     ];
-    Daemon::start_in(scratch, &args.each_ref().map(String::as_str))
+    let args = args.iter().map(String::as_str);
+    let args: Vec<&str> = args.chain(more.iter().copied()).collect();
+    Daemon::start_in(scratch, &args)
 }
 
 /// Every kind of request, and a driver that goes with some in flight.
@@ -66,7 +69,8 @@ fn use_all(daemon: &Daemon) {
     daemon.control().hold(false);
 }
 
-fn steer(daemon: &Daemon) {
+/// Every command of the control socket.
+pub(crate) fn steer(daemon: &Daemon) {
     let mut control = daemon.control();
     control.status();
     control.fire(None, 1);
@@ -78,7 +82,7 @@ fn steer(daemon: &Daemon) {
 #[test]
 fn a_confined_device_does_all_that_it_does_without() {
     for mode in ["enforce", "log"] {
-        let daemon = confined(mode);
+        let daemon = confined(mode, &[]);
         for _ in 0..3 {
             use_all(&daemon);
             steer(&daemon);
@@ -94,7 +98,7 @@ fn a_confined_device_does_all_that_it_does_without() {
 
 #[test]
 fn every_thread_is_confined() {
-    let daemon = confined("enforce");
+    let daemon = confined("enforce", &[]);
     let _driver: Driver = daemon.driver(2);
     let filtered = || {
         let all = daemon.threads();
@@ -109,7 +113,7 @@ fn every_thread_is_confined() {
 
 #[test]
 fn a_device_that_is_not_confined_has_no_filter() {
-    let daemon = confined("off");
+    let daemon = confined("off", &[]);
     let all = daemon.threads();
     assert!(all.iter().all(|(_, status)| status.contains("Seccomp:\t0")));
 }

@@ -36,13 +36,21 @@ impl Controller {
         Ok(())
     }
 
+    /// Whether the driver may keep doorbells in its memory: one that writes no
+    /// register does not lower the pin, either.
+    pub(super) fn offers_doorbell_buffers(&self) -> bool {
+        self.doorbells.shadow().is_some() && self.interrupts.are_messages()
+    }
+
     /// The driver keeps a shadow of the I/O doorbells, and finds event indices
     /// (5.8): a page each.
     pub(super) fn configure_doorbell_buffers(
         &mut self,
         command: &Command,
     ) -> Result<(), StatusCode> {
-        let shadow = self.doorbells.shadow().ok_or(StatusCode::INVALID_OPCODE)?;
+        let shadow = self.doorbells.shadow();
+        let shadow = shadow.filter(|_| self.offers_doorbell_buffers());
+        let shadow = shadow.ok_or(StatusCode::INVALID_OPCODE)?;
         let pages = [command.prp1(), command.prp2()];
         let memory = self.memory.memory();
         let is_page = |&at: &u64| {
@@ -67,13 +75,15 @@ impl Controller {
         }
     }
 
-    fn complain(&mut self, sq_id: u16, event: Event) {
+    fn complain(&mut self, queue: u16, event: Event) {
         // Without admin queues there is no one to tell.
         if self.admin.is_none() {
             return;
         }
+        tracing::debug!(queue, "refused a doorbell: {event:?}");
+        // It is no command's, and so names neither a queue nor a command (5.16.1).
         self.parts.activity.failed(ErrorEntry {
-            sq_id,
+            sq_id: u16::MAX,
             command_id: u16::MAX,
             status: StatusCode::INVALID_FIELD,
             block: 0,

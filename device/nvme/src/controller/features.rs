@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 //! Features (5.27): what a driver can set, and what it finds set.
 
+use std::collections::BTreeMap;
+
 use super::Controller;
+use crate::namespaces::{self, Namespaces};
 use crate::wire::{Command, StatusCode};
 
 /// Feature identifiers (Figure 317).
@@ -16,6 +19,25 @@ mod feature {
     pub(super) const INTERRUPT_VECTOR: u8 = 0x09;
     pub(super) const WRITE_ATOMICITY: u8 = 0x0a;
     pub(super) const ASYNC_EVENTS: u8 = 0x0b;
+}
+
+/// Every feature that there is.
+pub(super) const ALL: [u8; 10] = [
+    feature::ARBITRATION,
+    feature::POWER_MANAGEMENT,
+    feature::TEMPERATURE_THRESHOLD,
+    feature::ERROR_RECOVERY,
+    feature::WRITE_CACHE,
+    feature::NUMBER_OF_QUEUES,
+    feature::INTERRUPT_COALESCING,
+    feature::INTERRUPT_VECTOR,
+    feature::WRITE_ATOMICITY,
+    feature::ASYNC_EVENTS,
+];
+
+/// Whether each namespace has a value of its own, and not the controller.
+pub(super) fn is_of_namespace(id: u8) -> bool {
+    id == feature::ERROR_RECOVERY
 }
 
 /// In dword 10 of set features: to be kept over resets.
@@ -33,7 +55,8 @@ pub(super) struct Features {
     arbitration: u32,
     over_temperature: u32,
     under_temperature: u32,
-    error_recovery: u32,
+    /// For each namespace, where it is not 0.
+    error_recovery: BTreeMap<u32, u32>,
     write_atomicity: u32,
     async_events: u32,
 }
@@ -45,7 +68,7 @@ impl Features {
             arbitration: 0,
             over_temperature: NO_THRESHOLD,
             under_temperature: 0,
-            error_recovery: 0,
+            error_recovery: BTreeMap::new(),
             write_atomicity: 0,
             async_events: 0,
         }
@@ -59,6 +82,23 @@ impl Features {
             (0, 0b01) => Ok(&mut self.under_temperature),
             _ => Err(StatusCode::INVALID_FIELD),
         }
+    }
+
+    /// DULBE, the upper half, is not offered (NSFEAT).
+    fn set_error_recovery(
+        &mut self,
+        namespaces: Namespaces,
+        namespace: u32,
+        value: u32,
+    ) -> Result<(), StatusCode> {
+        namespaces.check_or_all(namespace)?;
+        if value >> 16 != 0 {
+            return Err(StatusCode::INVALID_FIELD);
+        }
+        let all = namespaces.above(0);
+        let chosen = all.filter(|&id| namespace == namespaces::ALL || namespace == id);
+        self.error_recovery.extend(chosen.map(|id| (id, value)));
+        Ok(())
     }
 }
 
@@ -80,7 +120,11 @@ impl Controller {
             feature::ARBITRATION => Ok(features.arbitration),
             feature::POWER_MANAGEMENT => Ok(0),
             feature::TEMPERATURE_THRESHOLD => features.threshold(command.dword(11)).copied(),
-            feature::ERROR_RECOVERY => Ok(features.error_recovery),
+            feature::ERROR_RECOVERY => {
+                self.terms.namespaces.check(command.namespace())?;
+                let set = features.error_recovery.get(&command.namespace());
+                Ok(set.copied().unwrap_or(0))
+            }
             feature::WRITE_CACHE => Ok(self.parts.cache_mode.is_writeback().into()),
             feature::NUMBER_OF_QUEUES => Ok(self.queue_counts()),
             feature::INTERRUPT_COALESCING => Ok(self.coalescing.setting()),
@@ -100,14 +144,23 @@ impl Controller {
         if command.dword(10) & SAVE != 0 {
             return Err(StatusCode::NOT_SAVEABLE);
         }
+        let id = (command.dword(10) & 0xff) as u8;
+        let namespace = command.namespace();
+        // Nobody may think that it changes one namespace alone (5.27).
+        if ALL.contains(&id) && !is_of_namespace(id) && !matches!(namespace, 0 | namespaces::ALL) {
+            self.terms.namespaces.check(namespace)?;
+            return Err(StatusCode::NOT_OF_NAMESPACE);
+        }
         let value = command.dword(11);
         let features = &mut self.features;
-        match (command.dword(10) & 0xff) as u8 {
+        match id {
             feature::ARBITRATION => features.arbitration = value,
             // There is power state 0 alone.
             feature::POWER_MANAGEMENT if value & 0x1f == 0 => {}
             feature::TEMPERATURE_THRESHOLD => *features.threshold(value)? = value & 0xffff,
-            feature::ERROR_RECOVERY => features.error_recovery = value & 0xffff,
+            feature::ERROR_RECOVERY => {
+                features.set_error_recovery(self.terms.namespaces, namespace, value)?;
+            }
             feature::WRITE_CACHE => self.parts.cache_mode.set_writeback(value & 1 != 0),
             feature::NUMBER_OF_QUEUES => return self.set_queue_counts(value),
             feature::INTERRUPT_COALESCING => self.coalescing.set(value),

@@ -36,8 +36,9 @@ const OPTIONAL_COMMANDS: u16 = 1 << 0 | 1 << 2 | 1 << 3 | 1 << 7;
 /// OACS: doorbell buffers.
 const DOORBELL_BUFFERS: u16 = 1 << 8;
 
-/// LPA: the log of commands and their effects; offsets into logs.
-const LOG_ATTRIBUTES: u8 = 1 << 1 | 1 << 2;
+/// LPA: the log of commands and their effects; offsets into logs; the logs of
+/// what logs and features there are, and what each command is about.
+const LOG_ATTRIBUTES: u8 = 1 << 1 | 1 << 2 | 1 << 5;
 
 /// VWC: there is a write cache; a flush may name all namespaces.
 const WRITE_CACHE: u8 = 1 | 0b11 << 1;
@@ -129,7 +130,7 @@ impl Controller {
             structure::ACTIVE_NAMESPACES_OF_SET if set == NVM_COMMAND_SET => {
                 self.active_namespaces(namespace)?
             }
-            structure::CONTROLLER_OF_SET => of_nvm(|_| Page::new(LEN))?,
+            structure::CONTROLLER_OF_SET => of_nvm(|_| limits_page())?,
             structure::COMMAND_SETS => command_sets(),
             // Without namespace management nothing is said of all together.
             structure::NAMESPACE
@@ -138,7 +139,7 @@ impl Controller {
             | structure::NAMESPACE_INDEPENDENT => {
                 self.terms.namespaces.check(namespace)?;
                 match what {
-                    structure::NAMESPACE => self.namespace_page(namespace),
+                    structure::NAMESPACE => self.namespace_page(),
                     structure::DESCRIPTORS => self.descriptors(namespace),
                     // No protection information, no metadata: nothing to say.
                     structure::NAMESPACE_OF_SET => of_nvm(|_| Page::new(LEN))?,
@@ -162,10 +163,11 @@ impl Controller {
         page.put(77, &[MAX_TRANSFER_EXPONENT]);
         page.put(78, &1u16.to_le_bytes());
         page.put(80, &0x0002_0000u32.to_le_bytes());
+        // OAES at 92 lists notices that a driver can ask for, and there are
+        // none. Errors, which are all there is to tell, need no bit there.
         // CNTRLTYPE: an I/O controller.
         page.put(111, &[1]);
-        // A driver that writes no doorbell does not lower the pin, either.
-        if self.doorbells.shadow().is_some() && self.interrupts.are_messages() {
+        if self.offers_doorbell_buffers() {
             page.put(256, &DOORBELL_BUFFERS.to_le_bytes());
         }
         page.put(258, &[3, MAX_REQUESTS - 1, FIRMWARE, LOG_ATTRIBUTES]);
@@ -191,8 +193,8 @@ impl Controller {
         page
     }
 
-    /// NVM Command Set 1.0, Figure 97.
-    fn namespace_page(&self, namespace: u32) -> Page {
+    /// NVM Command Set 1.0, Figure 97: all of them look alike.
+    fn namespace_page(&self) -> Page {
         let geometry = self.terms.namespaces.each();
         let block_size = u64::from(geometry.block_size);
         let blocks = geometry.sectors / (block_size / SECTOR_SIZE);
@@ -203,7 +205,6 @@ impl Controller {
         }
         page.put(33, &[DEALLOCATED]);
         page.put(99, &[u8::from(geometry.read_only)]);
-        page.put(104, &self.parts.identity.of(namespace).uuid());
         // One format: no metadata, blocks of a power of two.
         page.put(130, &[block_size_exponent(block_size)]);
         page
@@ -212,7 +213,8 @@ impl Controller {
     /// Figure 281.
     fn independent_page(&self) -> Page {
         let mut page = Page::new(LEN);
-        page.put(3, &[u8::from(self.parts.options.geometry.read_only)]);
+        // NSATTR: write protected.
+        page.put(8, &[u8::from(self.parts.options.geometry.read_only)]);
         // NSTAT: ready.
         page.put(14, &[1]);
         page
@@ -221,12 +223,11 @@ impl Controller {
     /// Figure 277: type, length, two reserved bytes, and the value.
     fn descriptors(&self, namespace: u32) -> Page {
         let mut page = Page::new(LEN);
+        // Neither EUI64 nor NGUID: both begin with a number that a vendor has.
         let uuid = self.parts.identity.of(namespace).uuid();
-        page.put(0, &[2, 16]);
+        page.put(0, &[3, 16]);
         page.put(4, &uuid);
-        page.put(20, &[3, 16]);
-        page.put(24, &uuid);
-        page.put(40, &[4, 1, 0, 0, NVM_COMMAND_SET]);
+        page.put(20, &[4, 1, 0, 0, NVM_COMMAND_SET]);
         page
     }
 
@@ -241,6 +242,14 @@ impl Controller {
         }
         Ok(page)
     }
+}
+
+/// The NVM command set's limits besides MDTS (NVM Command Set 1.0, 4.1.5): VSL,
+/// of what is verified at once. Write zeroes and dataset management have none.
+fn limits_page() -> Page {
+    let mut page = Page::new(LEN);
+    page.put(0, &[MAX_TRANSFER_EXPONENT]);
+    page
 }
 
 /// LBADS: a block size as a power of two.

@@ -5,6 +5,7 @@ use irqstorm_core::request::SECTOR_SIZE;
 
 use super::Controller;
 use super::admin::opcode as admin;
+use super::features;
 use super::identify::{FIRMWARE_REVISION, Page};
 use super::vendor::opcode as vendor;
 use crate::activity::MAX_ERRORS;
@@ -18,8 +19,18 @@ pub(super) const ERRORS: u8 = 0x01;
 const HEALTH: u8 = 0x02;
 const FIRMWARE_SLOTS: u8 = 0x03;
 const EFFECTS: u8 = 0x05;
+const FEATURE_EFFECTS: u8 = 0x12;
+const MANAGEMENT_EFFECTS: u8 = 0x13;
 
-const ALL: [u8; 5] = [SUPPORTED, ERRORS, HEALTH, FIRMWARE_SLOTS, EFFECTS];
+const ALL: [u8; 7] = [
+    SUPPORTED,
+    ERRORS,
+    HEALTH,
+    FIRMWARE_SLOTS,
+    EFFECTS,
+    FEATURE_EFFECTS,
+    MANAGEMENT_EFFECTS,
+];
 
 /// Bytes of an entry of the error log (Figure 206).
 const ERROR_LEN: usize = 64;
@@ -30,10 +41,18 @@ const RETAIN_EVENT: u32 = 1 << 15;
 /// The most bytes that are handed over at once.
 const MAX_LEN: usize = 1 << 20;
 
-/// In an effects entry: the command is supported, and changes the content of
-/// blocks (Figure 211).
+/// OT, in dword 14: the offset counts structures, which no log here has
+/// (Figure 203, IOS).
+const OFFSET_OF_STRUCTURES: u32 = 1 << 23;
+
+/// In an effects entry: the command, or feature, is supported, and changes the
+/// content of blocks (Figure 211).
 const SUPPORTS: u32 = 1 << 0;
 const CHANGES_CONTENT: u32 = 1 << 1;
+
+/// In the same: what it is about, a namespace or the controller.
+const OF_NAMESPACE: u32 = 1 << 20;
+const OF_CONTROLLER: u32 = 1 << 21;
 
 impl Controller {
     pub(super) fn get_log_page(&mut self, command: &Command) -> Result<(), StatusCode> {
@@ -47,7 +66,12 @@ impl Controller {
             ERRORS => self.errors(),
             HEALTH => self.health(),
             FIRMWARE_SLOTS => firmware_slots(),
-            EFFECTS => effects(self.doorbells.shadow().is_some()),
+            // Of the NVM command set's commands: there is no other.
+            EFFECTS if command.dword(14) >> 24 != 0 => return Err(StatusCode::INVALID_FIELD),
+            EFFECTS => effects(self.offers_doorbell_buffers()),
+            FEATURE_EFFECTS => feature_effects(),
+            // No command of the management interface is taken (OACS bit 6).
+            MANAGEMENT_EFFECTS => Page::new(4096),
             _ => return Err(StatusCode::LOG_PAGE),
         };
         // All of them are of the controller (5.16, SMART by namespace is not
@@ -55,7 +79,8 @@ impl Controller {
         if !matches!(command.namespace(), 0 | namespaces::ALL) {
             return Err(StatusCode::INVALID_FIELD);
         }
-        if wanted > MAX_LEN || !offset.is_multiple_of(4) {
+        let counts_structures = command.dword(14) & OFFSET_OF_STRUCTURES != 0;
+        if wanted > MAX_LEN || !offset.is_multiple_of(4) || counts_structures {
             return Err(StatusCode::INVALID_FIELD);
         }
         let rest = page.bytes().get(offset..);
@@ -147,16 +172,29 @@ fn effects(has_doorbell_buffers: bool) -> Page {
         vendor::RELEASE,
         vendor::FIRE,
     ] {
-        put(0, opcode, SUPPORTS);
+        put(0, opcode, SUPPORTS | OF_CONTROLLER);
     }
     if has_doorbell_buffers {
-        put(0, admin::DOORBELL_BUFFERS, SUPPORTS);
+        put(0, admin::DOORBELL_BUFFERS, SUPPORTS | OF_CONTROLLER);
     }
     for opcode in [io::FLUSH, io::READ, io::COMPARE, io::VERIFY] {
-        put(1024, opcode, SUPPORTS);
+        put(1024, opcode, SUPPORTS | OF_NAMESPACE);
     }
     for opcode in [io::WRITE, io::WRITE_ZEROES, io::DATASET_MANAGEMENT] {
-        put(1024, opcode, SUPPORTS | CHANGES_CONTENT);
+        put(1024, opcode, SUPPORTS | CHANGES_CONTENT | OF_NAMESPACE);
+    }
+    page
+}
+
+/// A dword for each feature.
+fn feature_effects() -> Page {
+    let mut page = Page::new(1024);
+    for id in features::ALL {
+        let of = match features::is_of_namespace(id) {
+            true => OF_NAMESPACE,
+            false => OF_CONTROLLER,
+        };
+        page.put(usize::from(id) * 4, &(SUPPORTS | of).to_le_bytes());
     }
     page
 }

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use irqstorm_core::inbox::Inbox;
-use irqstorm_front_end::{CacheMode, Memory};
+use irqstorm_front_end::{CacheMode, Limiter, Memory};
 use vm_memory::{GuestAddressSpace, GuestMemoryBackend};
 
 use crate::activity::Activity;
@@ -71,6 +71,7 @@ pub(crate) struct Controller {
     events: AsyncEvents,
     /// What the guest's last command to the pump was answered with.
     answer: LastAnswer,
+    pin_warnings: Limiter,
 }
 
 impl Controller {
@@ -97,6 +98,7 @@ impl Controller {
             features: Features::new(),
             events: AsyncEvents::default(),
             answer: LastAnswer::default(),
+            pin_warnings: Limiter::default(),
             coalescing: Coalescing::new(options.vectors()),
             doorbells,
             parts,

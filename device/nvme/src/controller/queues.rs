@@ -3,6 +3,7 @@
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::time::Instant;
 
 use irqstorm_core::inbox::Message;
 use irqstorm_core::request::QueueId;
@@ -155,6 +156,17 @@ impl Controller {
             return Err(StatusCode::INVALID_FIELD);
         }
         let (base, size) = (base?, size?);
+        if command.dword(11) & INTERRUPTS != 0
+            && !interrupts.are_messages()
+            && self.doorbells.pages().is_some()
+            && let Some(suppressed) = self.pin_warnings.admit(Instant::now())
+        {
+            tracing::warn!(
+                suppressed,
+                "the guest takes interrupts by the pin: with mapped doorbells QEMU may leave its \
+                 line up, until the kernel gives it up; take --doorbells shadow, or MSI-X"
+            );
+        }
         *slot = Some(CompletionQueue::new(CompletionQueueSetup {
             base,
             size,

@@ -8,3 +8,6 @@ pub(crate) mod sgl;
 
 #[cfg(test)]
 mod random;
+
+#[cfg(test)]
+pub(crate) mod reference;

@@ -7,7 +7,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap, Permissions};
 
-use super::{prp, sgl};
+use super::{prp, reference, sgl};
 
 /// Two regions with a hole between them, and one behind a larger hole.
 const REGIONS: [(u64, usize); 3] = [(0, 0x8000), (0x9000, 0x7000), (0x4_0000, 0x1000)];
@@ -38,18 +38,26 @@ fn is_there(address: u64) -> bool {
     REGIONS.iter().any(within)
 }
 
+/// The start of a page, mostly of one that is there.
+fn page() -> impl Strategy<Value = u64> {
+    (0..17u64).prop_map(|page| page * PAGE)
+}
+
 /// Addresses that are mostly somewhere interesting.
 fn address() -> impl Strategy<Value = u64> {
     prop_oneof![
         4 => 0..0x1_0000u64,
-        2 => (0..16u64).prop_map(|page| page * PAGE),
+        2 => page(),
         1 => 0x3_f000..0x4_2000u64,
         1 => any::<u64>(),
     ]
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(ProptestConfig {
+        cases: ProptestConfig::default().cases.saturating_mul(2),
+        ..ProptestConfig::default()
+    })]
 
     /// A driver that keeps to the rules gets its data from where it put it.
     #[test]
@@ -92,19 +100,17 @@ proptest! {
     #[test]
     fn whatever_prp_entries_say_is_all_there_or_an_error(
         fill in vec(any::<u8>(), 8..256),
-        entries in vec(address(), 1..64),
-        (prp1, prp2) in (address(), address()),
-        len in 1..0x10_0000u64,
+        entries in vec(prop_oneof![6 => page(), 1 => address()], 1..64),
+        (prp1, prp2) in (address(), prop_oneof![2 => Just(0x9000u64), 1 => page(), 1 => address()]),
+        len in prop_oneof![4 => 1..0x6000u64, 1 => 1..0x10_0000u64],
     ) {
         let memory = memory(&fill);
         let bytes: Vec<u8> = entries.iter().flat_map(|entry| entry.to_le_bytes()).collect();
         memory.write_slice(&bytes, GuestAddress(0x9000)).unwrap();
-        if let Ok(found) = prp::walk(&memory, Permissions::Write, PAGE, (prp1, prp2), len) {
-            let bytes = bytes_of(&found);
-            prop_assert_eq!(bytes.len() as u64, len);
-            prop_assert!(bytes.iter().all(|&byte| is_there(byte)));
-            prop_assert_eq!(bytes[0], prp1);
-        }
+        let found = prp::walk(&memory, Permissions::Write, PAGE, (prp1, prp2), len);
+        let bytes = found.ok().map(|found| bytes_of(&found));
+        prop_assert!(bytes.iter().flatten().all(|&byte| is_there(byte)));
+        prop_assert_eq!(bytes, reference::prp(&memory, (prp1, prp2), len));
     }
 
     /// A driver that keeps to the rules gets its data from where it put it.
@@ -158,10 +164,9 @@ proptest! {
         }).collect();
         memory.write_slice(&bytes, GuestAddress(0x9000)).unwrap();
         let first = bytes[..16].try_into().unwrap();
-        if let Ok(found) = sgl::walk(&memory, Permissions::Write, &first, len) {
-            let bytes = bytes_of(&found);
-            prop_assert_eq!(bytes.len() as u64, len);
-            prop_assert!(bytes.iter().all(|&byte| is_there(byte)));
-        }
+        let found = sgl::walk(&memory, Permissions::Write, &first, len);
+        let bytes = found.ok().map(|found| bytes_of(&found));
+        prop_assert!(bytes.iter().flatten().all(|&byte| is_there(byte)));
+        prop_assert_eq!(bytes, reference::sgl(&memory, first, len));
     }
 }

@@ -126,7 +126,10 @@ fn answers_in(mut bytes: &[u8]) -> Vec<(u32, usize)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
+    #![proptest_config(ProptestConfig {
+        cases: ProptestConfig::default().cases.div_ceil(2),
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn every_message_has_one_answer_that_can_be_read(

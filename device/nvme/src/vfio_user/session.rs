@@ -42,6 +42,7 @@ pub(crate) fn serve<D: Device>(stream: &UnixStream, device: &mut D) -> Result<()
         device,
         reply: Vec::new(),
         hands_over: None,
+        unusable: false,
         refusals: Limiter::default(),
     };
     let mut message = Message::new();
@@ -52,17 +53,17 @@ pub(crate) fn serve<D: Device>(stream: &UnixStream, device: &mut D) -> Result<()
     answer(&message, stream, Ok(&session.reply), None)?;
     while session.next(&mut message, stream)? {
         let done = session.carry_out(&mut message);
-        let unusable = done.is_err() && message.header.command == command::DEVICE_GET_INFO;
+        session.unusable |= done.is_err() && message.header.command == command::DEVICE_GET_INFO;
         session.tell(&message, done);
         let mapped = session.hands_over.take();
         let fd = mapped.and_then(|region| session.device.mapped(region));
         let body = done.map(|()| session.reply.as_slice());
         answer(&message, stream, body, fd.map(|(_, fd)| fd))?;
-        if unusable {
-            return Err(SessionError::Start);
-        }
     }
-    Ok(())
+    match session.unusable {
+        true => Err(SessionError::Start),
+        false => Ok(()),
+    }
 }
 
 /// A client that is gone before its answer has just left.
@@ -84,6 +85,10 @@ struct Session<'a, D> {
     reply: Vec<u8>,
     /// The region whose file goes with it.
     hands_over: Option<Region>,
+    /// Whether the device could not be started: nothing is left but to take
+    /// memory back. QEMU does so before it leaves, and fails an assertion if
+    /// nobody answers (hw/vfio-user/container.c, vfio_user_dma_unmap()).
+    unusable: bool,
     refusals: Limiter,
 }
 
@@ -141,6 +146,7 @@ impl<D: Device> Session<'_, D> {
         let fds = std::mem::take(&mut message.fds);
         let body = Fields(&message.body);
         match message.header.command {
+            command if self.unusable && command != command::DMA_UNMAP => Err(Errno::INVAL),
             command::DMA_MAP => self.map(body, fds),
             command::DMA_UNMAP => self.unmap(body),
             command::DEVICE_GET_INFO => self.device_info(),

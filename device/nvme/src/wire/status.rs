@@ -33,6 +33,7 @@ impl StatusCode {
     pub(crate) const LOG_PAGE: StatusCode = StatusCode(0x109);
     pub(crate) const QUEUE_DELETION: StatusCode = StatusCode(0x10c);
     pub(crate) const NOT_SAVEABLE: StatusCode = StatusCode(0x10d);
+    pub(crate) const NOT_OF_NAMESPACE: StatusCode = StatusCode(0x10f);
     // Media and data integrity (Figure 99).
     pub(crate) const COMPARE_FAILURE: StatusCode = StatusCode(0x285);
 

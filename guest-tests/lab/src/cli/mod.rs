@@ -16,9 +16,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-pub(crate) use controller::ControllerArguments;
-#[cfg(test)]
-pub(crate) use controller::Doorbells;
+pub(crate) use controller::{ControllerArguments, Doorbells};
 pub(crate) use ctl::{CtlArguments, CtlCommand, SocketArgument, StormAction};
 pub(crate) use device::{CheckArguments, DeviceArguments, DeviceCommand, DiffArguments};
 pub(crate) use exec::{Complaints, DiskArguments, ExecArguments};

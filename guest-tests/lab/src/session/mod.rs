@@ -116,7 +116,12 @@ impl Session {
         }
         let run_dir = RunDir::create()?;
         let (data, kept) = data_of(trial, &folder)?;
-        let (mut disk, scratch) = machine_disk(lab.disk, &data, trial.most_queues(), &folder)?;
+        let (mut disk, scratch) = machine_disk(
+            (lab.disk, &lab.controller),
+            &data,
+            trial.most_queues(),
+            &folder,
+        )?;
         if trial.lasting && lab.disk == DiskKind::Virtio {
             let reconnect = Some(lab.qemu_version.reconnect());
             disk = MachineDisk::VhostUser { reconnect };

@@ -5,7 +5,7 @@
 use std::fs::{self, File};
 use std::path::PathBuf;
 
-use crate::cli::DiskKind;
+use crate::cli::{ControllerArguments, DiskKind, Doorbells};
 use crate::device::{Disk, Store};
 use crate::failure::{Failure, io_failure};
 use crate::qemu::{Image, MachineDisk};
@@ -34,14 +34,20 @@ pub(crate) fn scratch(folder: &Folder, mib: u32) -> Result<(PathBuf, Scratch), F
 /// The disk as a machine has it, with at most so many queues, and what has to be
 /// kept as long as that runs.
 pub(crate) fn machine_disk(
-    kind: DiskKind,
+    (kind, controller): (DiskKind, &ControllerArguments),
     disk: &Disk,
     queues: u16,
     folder: &Folder,
 ) -> Result<(MachineDisk, Option<Scratch>), Failure> {
     match kind {
         DiskKind::Virtio => return Ok((MachineDisk::VhostUser { reconnect: None }, None)),
-        DiskKind::Nvme => return Ok((MachineDisk::VfioUser { offered: queues }, None)),
+        DiskKind::Nvme => {
+            let nvme = MachineDisk::VfioUser {
+                offered: queues,
+                mapped: controller.doorbells == Some(Doorbells::Mapped),
+            };
+            return Ok((nvme, None));
+        }
         DiskKind::QemuNvme => {}
     }
     let (path, scratch) = match &disk.store {

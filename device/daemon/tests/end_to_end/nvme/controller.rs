@@ -20,11 +20,11 @@ const CC: u64 = 0x14;
 const CSTS: u64 = 0x1c;
 const FATAL: u32 = 1 << 1;
 
-fn u32_at(bytes: &[u8], at: usize) -> u32 {
+pub(super) fn u32_at(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap())
 }
 
-fn log(driver: &mut NvmeDriver, id: u32, len: u32) -> Result<Vec<u8>, u16> {
+pub(super) fn get_log(driver: &mut NvmeDriver, id: u32, len: u32) -> Result<Vec<u8>, u16> {
     let page = driver.pages(1);
     let command = Command::new(GET_LOG_PAGE, u32::MAX)
         .with(10, (len / 4 - 1) << 16 | id)
@@ -51,8 +51,10 @@ fn the_controller_says_what_a_driver_asks_for() {
     assert_eq!([u32_at(&active, 0), u32_at(&active, 4)], [1, 0]);
     assert_eq!(u32_at(&identify(&mut driver, 2, 1).unwrap(), 0), 0);
     let descriptors = identify(&mut driver, 3, 1).unwrap();
-    assert_eq!(descriptors[..4], [2, 16, 0, 0]);
-    assert_eq!(descriptors[4..20], namespace[104..120]);
+    assert_eq!(descriptors[..4], [3, 16, 0, 0], "a UUID");
+    assert_eq!(descriptors[20..25], [4, 1, 0, 0, 0], "the NVM command set");
+    assert_eq!(descriptors[25..], [0; 4096 - 25]);
+    assert_eq!(namespace[104..128], [0; 24], "neither NGUID nor EUI64");
     for (what, namespace) in [(0, 2), (3, 0), (5, 2), (8, u32::MAX)] {
         assert_eq!(identify(&mut driver, what, namespace), Err(0x0b), "{what}");
     }
@@ -66,22 +68,22 @@ fn logs_tell_what_happened() {
     driver.write(1, 0, &pattern(1, 1 << 20));
     driver.read(1, 0, 512).unwrap();
     driver.read(1, 99_999, 512).unwrap_err();
-    let health = log(&mut driver, 2, 512).unwrap();
+    let health = get_log(&mut driver, 2, 512).unwrap();
     assert_eq!(u32_at(&health, 32), 1, "data units read");
     assert_eq!(u32_at(&health, 48), 3, "1 MiB is 2.05 times 512000 bytes");
     assert_eq!(u32_at(&health, 64), 1, "reads");
     assert_eq!(u32_at(&health, 80), 1, "writes");
     assert_eq!(u32_at(&health, 176), 1, "errors");
-    let errors = log(&mut driver, 1, 128).unwrap();
+    let errors = get_log(&mut driver, 1, 128).unwrap();
     assert_eq!(u32_at(&errors, 0), 1);
     assert_eq!(errors[8], 1, "of queue 1");
     assert_eq!(errors[12..14], [0x00, 0x81], "out of range, do not retry");
     assert_eq!(errors[64..], [0; 64]);
-    assert_eq!(log(&mut driver, 3, 512).unwrap()[0], 1);
-    let effects = log(&mut driver, 5, 4096).unwrap();
-    assert_eq!(u32_at(&effects, 1024 + 4), 0b11, "write");
+    assert_eq!(get_log(&mut driver, 3, 512).unwrap()[0], 1);
+    let effects = get_log(&mut driver, 5, 4096).unwrap();
+    assert_eq!(u32_at(&effects, 1024 + 4), 1 << 20 | 0b11, "write");
     assert_eq!(u32_at(&effects, 1024 + 0x7f * 4), 0);
-    assert_eq!(log(&mut driver, 0x7f, 512), Err(0x109));
+    assert_eq!(get_log(&mut driver, 0x7f, 512), Err(0x109));
 }
 
 #[test]
@@ -164,6 +166,8 @@ fn doorbells_of_no_queue_are_told_as_events_and_change_nothing() {
     driver.ring(0);
     let ended = driver.wait(0, 2);
     assert_eq!((ended[1].id, ended[1].result), (ids[1], 0x01_0100));
+    let errors = get_log(&mut driver, 1, 64).unwrap();
+    assert_eq!(errors[8..12], [0xff; 4], "of no queue and no command");
     assert_eq!(driver.write(1, 0, &pattern(1, 512)), 0);
 }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 //! The NVMe controller, driven by a VMM and a driver over vfio-user.
 
+mod claims;
+mod confined;
 mod controller;
 mod doorbells;
 mod failing;

@@ -51,7 +51,6 @@ fn each_namespace_is_told_of_by_its_id_and_no_other_is() {
         let namespace = identify(&mut driver, 0, id).unwrap();
         assert_eq!(words(&namespace)[..2], [BLOCKS, 0]);
         let descriptors = identify(&mut driver, 3, id).unwrap();
-        assert_eq!(descriptors[4..20], namespace[104..120]);
         names.push(descriptors[4..20].to_vec());
     }
     names.sort();

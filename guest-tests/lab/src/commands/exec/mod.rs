@@ -114,7 +114,7 @@ pub(crate) fn run(arguments: &ExecArguments) -> Result<Exit, Failure> {
     let run_dir = RunDir::create()?;
     let kind = arguments.machine.disk;
     let queues = arguments.queues.unwrap_or(arguments.machine.cpus);
-    let (disk, _scratch) = machine_disk(kind, &plan.disk, queues, &folder)?;
+    let (disk, _scratch) = machine_disk((kind, &lab.controller), &plan.disk, queues, &folder)?;
     let machine = machine_of(arguments, &plan, &lab, &subject, disk, &run_dir);
     let mut bench = open(arguments, &plan, &lab, &subject, machine, &folder, stages)?;
     let followed = execute(&mut bench, &plan, &folder)?;
