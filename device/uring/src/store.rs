@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use irqstorm_core::queue::{BufferError, GuestBuffers};
 use irqstorm_core::request::{Operation, Outcome, Request, Status};
 use irqstorm_core::store::{Ended, FileStore, Geometry, Store, Submitted, Ticket, admit};
+use rustix::io::{Errno, ReadWriteFlags};
 use slab::Slab;
 use smallvec::{SmallVec, smallvec};
 
@@ -55,7 +56,7 @@ enum Cannot {
     /// It finds no room, or there is nothing to do.
     Fit,
     /// Its data is not there.
-    Reach(BufferError),
+    Reach,
 }
 
 type Parts = SmallVec<[Part; 1]>;
@@ -149,9 +150,9 @@ impl UringStore {
                 offset: start + at,
                 writes: request.operation == Operation::Write,
             }));
-            if let Err(error) = reached {
+            if reached.is_err() {
                 self.give_back(parts);
-                return Err(Cannot::Reach(error));
+                return Err(Cannot::Reach);
             }
             done += count;
         }
@@ -302,6 +303,20 @@ fn parts(file: &FileStore) -> Result<(Ring, Pool), UringError> {
     Ok((ring, pool))
 }
 
+/// Whether a ring is worth its while for a file: its file system can begin a
+/// read without waiting for it. Where it cannot, as in memory (tmpfs), the
+/// kernel has a thread do each request, which takes longer than to do it.
+pub fn pays(file: &FileStore) -> bool {
+    if file.is_direct() {
+        return true;
+    }
+    let mut byte = [0];
+    let mut into = [io::IoSliceMut::new(&mut byte)];
+    let read = rustix::io::preadv2(file, &mut into, 0, ReadWriteFlags::NOWAIT);
+    // Not in the page cache is an answer, too.
+    matches!(read, Ok(_) | Err(Errno::AGAIN))
+}
+
 impl Store for UringStore {
     fn geometry(&self) -> Geometry {
         self.file.geometry()
@@ -335,7 +350,7 @@ impl Store for UringStore {
                 Submitted::Later
             }
             Err(Cannot::Fit) => Submitted::Done(self.file.execute(request, buffers)),
-            Err(Cannot::Reach(_)) => Submitted::Done(Outcome::failed(Status::IoError)),
+            Err(Cannot::Reach) => Submitted::Done(Outcome::failed(Status::IoError)),
         }
     }
 
@@ -344,7 +359,8 @@ impl Store for UringStore {
             let all = self.fill();
             let called = self.ring.hand_over();
             self.judge(called);
-            if all || self.ring.has_queued() {
+            let more = !all && !self.ring.has_queued();
+            if !more && !self.ring.has_work() {
                 break;
             }
         }

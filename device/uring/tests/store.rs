@@ -18,6 +18,7 @@ use irqstorm_testing::store::{keeps_data, odd_geometry, refuses_what_it_must};
 use irqstorm_testing::{Bytes, Waited};
 use irqstorm_uring::{Refused, UringStore};
 use proptest::prelude::*;
+use rustix::event::{Timespec, epoll};
 
 /// A folder of files on a disk, which is gone in the end.
 struct Files {
@@ -96,7 +97,7 @@ fn it_does_what_every_store_does_buffered_and_direct() {
     for direct in [false, true] {
         let mut files = Files::new();
         let mut make =
-            |geometry| -> Box<dyn Store> { Box::new(Waited(files.store(geometry, direct))) };
+            |geometry| -> Box<dyn Store> { Box::new(Waited::new(files.store(geometry, direct))) };
         keeps_data(&mut make);
         refuses_what_it_must(&mut make);
     }
@@ -285,44 +286,57 @@ fn what_nobody_wants_any_more_leaves_room_for_others() {
 }
 
 #[test]
-fn its_fd_is_readable_when_something_has_ended_and_not_before() {
+fn whoever_waits_for_it_is_told_when_something_has_ended() {
     for direct in [false, true] {
         let mut files = Files::new();
         let mut store = files.store(odd_geometry(), direct);
         store.begin();
-        let data = Bytes::default();
-        for number in 0..50 {
-            let fill = buffers(8, 1);
-            let write = transfer(Operation::Write, 0, 8);
-            store.submit(ticket(1), &write, &fill);
-            finish_all(&mut store, HashMap::from([(1, fill)]));
-            assert!(!is_readable(&store, 0), "{number}: nothing is under way");
-            store.submit(ticket(2), &Request::bare(Operation::Flush), &data);
-            store.push();
-            if store.ended().is_some_and(|ended| {
-                store.forget(&ended);
-                true
-            }) {
-                continue;
-            }
-            // A failure to wake is a hang; this bounds it.
-            assert!(is_readable(&store, 10), "{number}: it was not told");
-            store.push();
-            let ended = store.ended().unwrap();
-            assert_eq!(store.finish(&ended, &data), Outcome::ok(0));
+        let waiter = Waiter::new(&store);
+        for number in 0..200 {
+            let operation = match number % 3 {
+                0 => Request::bare(Operation::Flush),
+                1 => transfer(Operation::Read, number * 8, 8),
+                _ => transfer(Operation::Write, number * 8, 8),
+            };
+            let data = buffers(if number % 3 == 0 { 0 } else { 8 }, 1);
+            let submitted = store.submit(ticket(number), &operation, &data);
+            assert_eq!(submitted, Submitted::Later);
+            let ended = loop {
+                store.push();
+                match store.ended() {
+                    Some(ended) => break ended,
+                    // Not to be told is to wait for ever; this bounds it.
+                    None => assert!(waiter.is_told(), "{number}: it was not told"),
+                }
+            };
+            assert_eq!(store.finish(&ended, &data).status, Status::Ok);
         }
     }
 }
 
-fn is_readable(store: &UringStore, seconds: i64) -> bool {
-    use rustix::event::{PollFd, PollFlags, Timespec, poll};
-    let wakes = store.wakes().unwrap();
-    let mut fds = [PollFd::new(&wakes, PollFlags::IN)];
-    let patience = Timespec {
-        tv_sec: seconds,
-        tv_nsec: 0,
-    };
-    poll(&mut fds, Some(&patience)).unwrap() > 0
+/// Waits as the device's loop does.
+struct Waiter(rustix::fd::OwnedFd);
+
+impl Waiter {
+    fn new(store: &UringStore) -> Waiter {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).unwrap();
+        let once = epoll::EventFlags::IN | epoll::EventFlags::ET;
+        let data = epoll::EventData::new_u64(1);
+        epoll::add(&epoll, store.wakes().unwrap(), data, once).unwrap();
+        Waiter(epoll)
+    }
+
+    fn is_told(&self) -> bool {
+        let mut events = [epoll::Event {
+            flags: epoll::EventFlags::empty(),
+            data: epoll::EventData::new_u64(0),
+        }];
+        let patience = Timespec {
+            tv_sec: 10,
+            tv_nsec: 0,
+        };
+        epoll::wait(&self.0, &mut events, Some(&patience)).unwrap() > 0
+    }
 }
 
 /// Requests that may be under way together, and after how many of them to look.
