@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::driver::{Driver, Load, Shape};
 use crate::progress::Progress;
-use crate::subject::{Setup, Store, Subject, Who};
+use crate::subject::{Disk, Setup, Store, Subject, Who};
 use crate::syscalls::Syscalls;
 use crate::{Plan, middle};
 
@@ -46,6 +46,9 @@ pub(crate) struct Side {
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Row {
     pub(crate) store: &'static str,
+    /// How each side reads and writes its file, if it has one.
+    pub(crate) device_io: Option<&'static str>,
+    pub(crate) peer_io: Option<&'static str>,
     pub(crate) operation: &'static str,
     pub(crate) waits: &'static str,
     pub(crate) queues: usize,
@@ -89,12 +92,16 @@ struct Pair {
     of: (Store, bool),
     device: (Subject, Driver),
     peer: (Subject, Driver),
+    // Gone after those that use it.
+    _disk: Option<Disk>,
 }
 
 impl Pair {
     fn start(plan: &Plan, store: Store, polls: bool) -> anyhow::Result<Pair> {
+        let disk = Disk::make(store, &plan.folder)?;
         let side = |who| -> anyhow::Result<(Subject, Driver)> {
-            let setup = Setup::plain(store, SHAPE.queues);
+            let mut setup = Setup::plain(store, SHAPE.queues).on(disk.as_ref());
+            setup.file_io.clone_from(&plan.file_io);
             let subject = Subject::start(who, &setup, &plan.device, &plan.stop)?;
             let driver = Driver::connect(&subject.socket, SHAPE, plan.stop.clone())?;
             Ok((subject, driver))
@@ -107,6 +114,7 @@ impl Pair {
             of: (store, polls),
             device: side(device)?,
             peer: side(peer)?,
+            _disk: disk,
         })
     }
 }
@@ -150,6 +158,8 @@ fn measure(plan: &Plan, cell: &Cell, both: &mut Pair) -> anyhow::Result<Row> {
     let peer = rounds[rounds.len() / 2].1;
     Ok(Row {
         store: cell.store.name(),
+        device_io: both.device.0.io,
+        peer_io: both.peer.0.io,
         operation: if cell.load.writes { "write" } else { "read" },
         waits: if cell.load.polls { "polling" } else { "asleep" },
         queues: cell.load.queues,

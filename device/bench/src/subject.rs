@@ -20,6 +20,13 @@ pub(crate) const PEER: &str = "qemu-storage-daemon";
 /// How long a program may take to listen.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Where files are in memory.
+const MEMORY: &str = "/dev/shm";
+
+/// Ways of the peer's to read and write a file, the best first: not every build
+/// has it.
+const PEER_IO: [&str; 2] = ["io_uring", "threads"];
+
 /// Who serves the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Who {
@@ -41,8 +48,12 @@ pub(crate) enum Store {
     /// In memory: the device's own, and a file in /dev/shm for the peer, which
     /// has nothing nearer to it.
     Memory,
-    /// In a file in /dev/shm, for both.
+    /// In a file in /dev/shm, the same for both.
     File,
+    /// In a file on a disk, the same for both, through the page cache.
+    Disk,
+    /// The same past the page cache (O_DIRECT).
+    Direct,
 }
 
 impl Store {
@@ -51,8 +62,49 @@ impl Store {
             Store::Null => "null",
             Store::Memory => "memory",
             Store::File => "file",
+            Store::Disk => "disk",
+            Store::Direct => "direct",
         }
     }
+
+    /// Whether both sides have one file.
+    fn is_shared(self) -> bool {
+        matches!(self, Store::File | Store::Disk | Store::Direct)
+    }
+}
+
+/// The file that two sides use by turns, gone in the end.
+pub(crate) struct Disk {
+    folder: tempfile::TempDir,
+}
+
+impl Disk {
+    /// One for a store that both have, in `folder` if it is to be on a disk.
+    pub(crate) fn make(store: Store, folder: &Path) -> anyhow::Result<Option<Disk>> {
+        if !store.is_shared() {
+            return Ok(None);
+        }
+        let within = match store {
+            Store::File => Path::new(MEMORY),
+            _ => folder,
+        };
+        let folder = tempfile::tempdir_in(within)
+            .with_context(|| format!("make a file in {}", within.display()))?;
+        let disk = Disk { folder };
+        fill(&disk.path())?;
+        Ok(Some(disk))
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("disk")
+    }
+}
+
+/// Writes a disk's worth of zeroes, which are there and not only owed.
+fn fill(path: &Path) -> anyhow::Result<()> {
+    fs::write(path, vec![0; usize::try_from(SPAN)?])?;
+    fs::File::open(path)?.sync_all()?;
+    Ok(())
 }
 
 /// What it serves, and how.
@@ -60,6 +112,10 @@ impl Store {
 pub(crate) struct Setup {
     pub(crate) store: Store,
     pub(crate) queues: usize,
+    /// The file, if it is not this side's alone.
+    pub(crate) disk: Option<PathBuf>,
+    /// How the device is to read and write it, if it is not to choose.
+    pub(crate) file_io: Option<String>,
     /// How long each request takes, if not as long as it takes.
     pub(crate) latency: Option<Duration>,
     /// The device's scenario, if another than such a latency.
@@ -72,9 +128,17 @@ impl Setup {
         Setup {
             store,
             queues,
+            disk: None,
+            file_io: None,
             latency: None,
             scenario: None,
         }
+    }
+
+    /// The same on a file that another has as well.
+    pub(crate) fn on(mut self, disk: Option<&Disk>) -> Setup {
+        self.disk = disk.map(Disk::path);
+        self
     }
 
     fn script(&self) -> Option<String> {
@@ -87,6 +151,8 @@ impl Setup {
 pub(crate) struct Subject {
     child: Child,
     pub(crate) socket: PathBuf,
+    /// How it reads and writes its file, if it has one.
+    pub(crate) io: Option<&'static str>,
     /// In which its files are, until it is gone.
     _folder: tempfile::TempDir,
 }
@@ -98,24 +164,60 @@ impl Subject {
         device: &Path,
         stop: &Stop,
     ) -> anyhow::Result<Subject> {
-        // In memory, as the files of the disks are to be.
-        let folder = tempfile::tempdir_in("/dev/shm")?;
-        let file = folder.path().join("disk");
-        if setup.store != Store::Null {
-            fs::write(&file, vec![0; usize::try_from(SPAN)?])?;
+        if !matches!(who, Who::Peer | Who::PeerPolling) {
+            let mut subject = Subject::try_start(who, setup, device, "", stop)?;
+            subject.io = subject.told_io()?;
+            return Ok(subject);
+        }
+        let mut failed = None;
+        for io in PEER_IO {
+            match Subject::try_start(who, setup, device, io, stop) {
+                Ok(mut subject) => {
+                    subject.io = setup.store.is_shared().then_some(io);
+                    return Ok(subject);
+                }
+                Err(error) if error.to_string().contains(io) => failed = Some(error),
+                Err(error) => return Err(error),
+            }
+        }
+        Err(failed.context("start the peer")?)
+    }
+
+    /// What the device says of its file in its log.
+    fn told_io(&self) -> anyhow::Result<Option<&'static str>> {
+        let log = fs::read_to_string(self.socket.with_file_name("log"))?;
+        let ways = [
+            ("file I/O: io_uring", "io_uring"),
+            ("file I/O: one", "sync"),
+        ];
+        let told = ways.into_iter().find(|(line, _)| log.contains(line));
+        Ok(told.map(|(_, way)| way))
+    }
+
+    fn try_start(
+        who: Who,
+        setup: &Setup,
+        device: &Path,
+        peer_io: &str,
+        stop: &Stop,
+    ) -> anyhow::Result<Subject> {
+        let folder = tempfile::tempdir_in(MEMORY)?;
+        let file = match &setup.disk {
+            Some(disk) => disk.clone(),
+            None => folder.path().join("disk"),
+        };
+        if setup.store != Store::Null && setup.disk.is_none() {
+            fill(&file)?;
         }
         let socket = folder.path().join("socket");
         let log = fs::File::create(folder.path().join("log"))?;
         let mut command = match who {
-            Who::Device => serve(device, setup, folder.path(), &[])?,
-            Who::DevicePolling => serve(device, setup, folder.path(), &["--poll", "100us"])?,
-            Who::Peer => peer(setup, folder.path(), &[], ""),
-            Who::PeerPolling => peer(
-                setup,
-                folder.path(),
-                &["--object", "iothread,id=thread,poll-max-ns=100000"],
-                ",iothread=thread",
-            ),
+            Who::Device => serve(device, setup, folder.path(), &file, &[])?,
+            Who::DevicePolling => serve(device, setup, folder.path(), &file, &["--poll", "100us"])?,
+            Who::Peer | Who::PeerPolling => {
+                let polls = who == Who::PeerPolling;
+                peer(setup, folder.path(), &node(setup, &file, peer_io), polls)
+            }
         };
         command
             .stdin(Stdio::null())
@@ -128,6 +230,7 @@ impl Subject {
         let mut subject = Subject {
             child,
             socket,
+            io: None,
             _folder: folder,
         };
         subject.wait_until_it_listens(stop)?;
@@ -189,7 +292,13 @@ impl Drop for Subject {
     }
 }
 
-fn serve(device: &Path, setup: &Setup, folder: &Path, more: &[&str]) -> anyhow::Result<Command> {
+fn serve(
+    device: &Path,
+    setup: &Setup,
+    folder: &Path,
+    file: &Path,
+    more: &[&str],
+) -> anyhow::Result<Command> {
     let mut command = Command::new(device);
     command.arg("--socket-path").arg(folder.join("socket"));
     command.arg("--control").arg(folder.join("control"));
@@ -203,26 +312,47 @@ fn serve(device: &Path, setup: &Setup, folder: &Path, more: &[&str]) -> anyhow::
     match setup.store {
         Store::Null => command.args(["--null", &size]),
         Store::Memory => command.args(["--ram", &size]),
-        Store::File => command.arg("--blk-file").arg(folder.join("disk")),
+        Store::File | Store::Disk | Store::Direct => command.arg("--blk-file").arg(file),
     };
+    if setup.store == Store::Direct {
+        command.arg("--direct");
+    }
+    if let Some(file_io) = &setup.file_io {
+        command.args(["--file-io", file_io]);
+    }
     command.args(more);
     Ok(command)
 }
 
-fn peer(setup: &Setup, folder: &Path, more: &[&str], export: &str) -> Command {
-    let mut command = Command::new(PEER);
+/// The peer's disk. A flush is one on both sides, and the page cache is passed
+/// by on both or on none.
+fn node(setup: &Setup, file: &Path, io: &str) -> String {
     let latency = setup.latency.unwrap_or_default().as_nanos();
-    let node = match setup.store {
+    let direct = match setup.store {
         Store::Null => {
-            format!("driver=null-co,node-name=disk,size={SPAN},read-zeroes=on,latency-ns={latency}")
+            return format!(
+                "driver=null-co,node-name=disk,size={SPAN},read-zeroes=on,latency-ns={latency}"
+            );
         }
-        Store::Memory | Store::File => format!(
-            "driver=file,node-name=disk,filename={},cache.no-flush=off",
-            folder.join("disk").display()
-        ),
+        Store::Direct => "on",
+        Store::Memory | Store::File | Store::Disk => "off",
     };
-    command.args(more);
-    command.args(["--blockdev", &node, "--export"]);
+    format!(
+        "driver=file,node-name=disk,filename={},aio={io},cache.direct={direct},cache.no-flush=off",
+        file.display()
+    )
+}
+
+fn peer(setup: &Setup, folder: &Path, node: &str, polls: bool) -> Command {
+    let mut command = Command::new(PEER);
+    let export = match polls {
+        true => {
+            command.args(["--object", "iothread,id=thread,poll-max-ns=100000"]);
+            ",iothread=thread"
+        }
+        false => "",
+    };
+    command.args(["--blockdev", node, "--export"]);
     command.arg(format!(
         "type=vhost-user-blk,id=export,node-name=disk,writable=on,num-queues={},\
          addr.type=unix,addr.path={}{export}",

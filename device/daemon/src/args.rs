@@ -248,9 +248,15 @@ pub(crate) struct Disk {
 
     /// How the file is read and written: by io_uring, which has many requests
     /// under way at once and keeps no completion or interrupt waiting for the
-    /// disk (uring), one after the other (sync), or auto: by io_uring where the
-    /// kernel has it and the file's file system need not wait for a thread
-    #[arg(long, value_enum, value_name = "auto|uring|sync", default_value = "auto")]
+    /// disk (uring), one after the other (sync), or auto: by io_uring what waits
+    /// for the disk, at once what the page cache has or takes, and all of it so
+    /// where the kernel lacks io_uring or the file is in memory
+    #[arg(
+        long,
+        value_enum,
+        value_name = "auto|uring|sync",
+        default_value = "auto"
+    )]
     pub(crate) file_io: FileIo,
 
     /// Logical block size in bytes: 512, 1024, 2048 or 4096

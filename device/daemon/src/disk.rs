@@ -10,7 +10,7 @@ use irqstorm_core::request::SECTOR_SIZE;
 use irqstorm_core::store::{
     FileError, FileOptions, FileStore, Geometry, NullStore, RamStore, Store,
 };
-use irqstorm_uring::UringStore;
+use irqstorm_uring::{Through, UringStore};
 
 use crate::args::{Disk, FileIo};
 use crate::size::Size;
@@ -73,18 +73,23 @@ fn open_file(path: &Path, options: FileOptions) -> Result<FileStore, FileError> 
 
 /// The file, by io_uring if that is asked for, or can be and pays.
 fn with_io(file: FileStore, io: FileIo) -> Result<Box<dyn Store>, Failure> {
-    let wanted = match io {
-        FileIo::Sync => false,
-        FileIo::Uring => true,
-        FileIo::Auto => irqstorm_uring::pays(&file),
+    let through = match io {
+        FileIo::Sync => None,
+        FileIo::Uring => Some(Through::All),
+        FileIo::Auto => Through::what_pays(&file),
     };
-    if !wanted {
+    let Some(through) = through else {
         tracing::info!("file I/O: one request after the other");
         return Ok(Box::new(file));
-    }
-    match UringStore::new(file) {
+    };
+    match UringStore::new(file, through) {
         Ok(store) => {
-            tracing::info!(registered = store.is_registered(), "file I/O: io_uring");
+            let what = match through {
+                Through::All => "",
+                Through::Waits => " for what waits for the disk",
+            };
+            let registered = store.is_registered();
+            tracing::info!(registered, "file I/O: io_uring{what}");
             Ok(Box::new(store))
         }
         Err(refused) if io == FileIo::Auto => {

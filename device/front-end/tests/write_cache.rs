@@ -84,7 +84,11 @@ fn in_write_back_only_what_is_to_be_durable_is_flushed() {
     };
     submit(&mut cache, 1, &write(1));
     submit(&mut cache, 2, &durable);
-    submit(&mut cache, 3, &Request::transfer(Operation::Read, Sector(3), 1));
+    submit(
+        &mut cache,
+        3,
+        &Request::transfer(Operation::Read, Sector(3), 1),
+    );
     [1, 2, 3].into_iter().for_each(|number| disk.end(number));
     let numbers = |ended: Vec<Ended>| -> Vec<u64> {
         ended.iter().map(|ended| ended.ticket.request.0).collect()

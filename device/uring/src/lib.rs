@@ -23,4 +23,4 @@ mod store;
 mod work;
 
 pub use ring::UringError;
-pub use store::{Refused, UringStore, pays};
+pub use store::{Refused, Through, UringStore};

@@ -170,9 +170,7 @@ impl Ring {
                 let read = opcode::ReadFixed::new(fd, to, len, POOL);
                 read.offset(offset).build()
             }
-            Work::Read { to, len, offset } => {
-                opcode::Read::new(fd, to, len).offset(offset).build()
-            }
+            Work::Read { to, len, offset } => opcode::Read::new(fd, to, len).offset(offset).build(),
             Work::Write { from, len, offset } if self.fixed => {
                 let write = opcode::WriteFixed::new(fd, from, len, POOL);
                 write.offset(offset).build()

@@ -8,7 +8,6 @@ use std::os::fd::{AsFd, BorrowedFd};
 use irqstorm_core::queue::{BufferError, GuestBuffers};
 use irqstorm_core::request::{Operation, Outcome, Request, Status};
 use irqstorm_core::store::{Ended, FileStore, Geometry, Store, Submitted, Ticket, admit};
-use rustix::io::{Errno, ReadWriteFlags};
 use slab::Slab;
 use smallvec::{SmallVec, smallvec};
 
@@ -22,6 +21,32 @@ const PAGES: usize = 2048;
 
 /// The most pages of a piece: 1 MiB.
 const MOST: usize = 256;
+
+/// What goes through the ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Through {
+    /// Everything.
+    All,
+    /// What waits for the disk. What the page cache has or takes is read and
+    /// written at once: the kernel would have a thread of its own do a write,
+    /// which takes longer than the write. (It may wait all the same, where the
+    /// host has more to write than its memory is to hold.)
+    Waits,
+}
+
+impl Through {
+    /// What pays for a file; none if nothing does. Where the file system cannot
+    /// tell what waits, as one in memory (tmpfs), the kernel has a thread do each
+    /// request.
+    pub fn what_pays(file: &FileStore) -> Option<Through> {
+        let waits = file.tells_what_waits().then_some(Through::Waits);
+        if file.is_direct() {
+            Some(Through::All)
+        } else {
+            waits
+        }
+    }
+}
 
 /// A ring that cannot be had, and the file, which is as it was.
 pub struct Refused {
@@ -39,6 +64,7 @@ pub struct UringStore {
     ring: Ring,
     pool: Pool,
     file: FileStore,
+    through: Through,
     requests: Slab<Taken>,
     pieces: Slab<Piece>,
     /// Pieces that are to have an entry in the ring.
@@ -80,12 +106,13 @@ impl GuestBuffers for Nothing {
 
 impl UringStore {
     /// A ring for a file.
-    pub fn new(file: FileStore) -> Result<UringStore, Box<Refused>> {
+    pub fn new(file: FileStore, through: Through) -> Result<UringStore, Box<Refused>> {
         match parts(&file) {
             Ok((ring, pool)) => Ok(UringStore {
                 ring,
                 pool,
                 file,
+                through,
                 requests: Slab::new(),
                 pieces: Slab::new(),
                 unsent: VecDeque::new(),
@@ -100,6 +127,17 @@ impl UringStore {
     /// Whether its memory is mapped into the kernel for good.
     pub fn is_registered(&self) -> bool {
         self.ring.is_fixed()
+    }
+
+    /// Carries out what need not go through the ring; none if it must.
+    fn at_once(&mut self, request: &Request, buffers: &dyn GuestBuffers) -> Option<Outcome> {
+        let cached = self.through == Through::Waits && !self.file.is_direct();
+        match request.operation {
+            _ if self.broken => Some(self.file.execute(request, buffers)),
+            Operation::Read if cached => self.file.read_cached(request, buffers),
+            Operation::Write if cached => Some(self.file.execute(request, buffers)),
+            _ => None,
+        }
     }
 
     /// A request in parts, with the data of a write.
@@ -303,20 +341,6 @@ fn parts(file: &FileStore) -> Result<(Ring, Pool), UringError> {
     Ok((ring, pool))
 }
 
-/// Whether a ring is worth its while for a file: its file system can begin a
-/// read without waiting for it. Where it cannot, as in memory (tmpfs), the
-/// kernel has a thread do each request, which takes longer than to do it.
-pub fn pays(file: &FileStore) -> bool {
-    if file.is_direct() {
-        return true;
-    }
-    let mut byte = [0];
-    let mut into = [io::IoSliceMut::new(&mut byte)];
-    let read = rustix::io::preadv2(file, &mut into, 0, ReadWriteFlags::NOWAIT);
-    // Not in the page cache is an answer, too.
-    matches!(read, Ok(_) | Err(Errno::AGAIN))
-}
-
 impl Store for UringStore {
     fn geometry(&self) -> Geometry {
         self.file.geometry()
@@ -341,8 +365,8 @@ impl Store for UringStore {
         if let Err(status) = admit(&self.geometry(), request, buffers) {
             return Submitted::Done(Outcome::failed(status));
         }
-        if self.broken {
-            return Submitted::Done(self.file.execute(request, buffers));
+        if let Some(outcome) = self.at_once(request, buffers) {
+            return Submitted::Done(outcome);
         }
         match self.cut(request, buffers) {
             Ok(parts) => {

@@ -217,6 +217,9 @@ mod tests {
         };
         let mut piece = Piece::new(0, space);
         assert_eq!(piece.ended(-libc::EOPNOTSUPP), Next::Unsupported);
-        assert_eq!(Piece::new(0, Part::Flush).ended(-libc::EOPNOTSUPP), Next::Failed);
+        assert_eq!(
+            Piece::new(0, Part::Flush).ended(-libc::EOPNOTSUPP),
+            Next::Failed
+        );
     }
 }

@@ -16,7 +16,7 @@ use irqstorm_core::store::{FileOptions, FileStore, Geometry, Store, Submitted, T
 use irqstorm_front_end::{CacheMode, WriteCache};
 use irqstorm_testing::store::{keeps_data, odd_geometry, refuses_what_it_must};
 use irqstorm_testing::{Bytes, Waited};
-use irqstorm_uring::{Refused, UringStore};
+use irqstorm_uring::{Refused, Through, UringStore};
 use proptest::prelude::*;
 use rustix::event::{Timespec, epoll};
 
@@ -39,6 +39,10 @@ impl Files {
 
     /// A store on a new file of zeroes.
     fn store(&mut self, geometry: Geometry, direct: bool) -> UringStore {
+        self.store_through(geometry, direct, Through::All)
+    }
+
+    fn store_through(&mut self, geometry: Geometry, direct: bool, through: Through) -> UringStore {
         self.count += 1;
         let file = File::create(self.path()).unwrap();
         file.set_len(geometry.sectors * SECTOR_SIZE).unwrap();
@@ -48,7 +52,7 @@ impl Files {
             direct,
         };
         let file = FileStore::open(&self.path(), options).unwrap();
-        let store = UringStore::new(file);
+        let store = UringStore::new(file, through);
         store.unwrap_or_else(|refused| panic!("no ring here: {}", told(&refused)))
     }
 }
@@ -104,6 +108,57 @@ fn it_does_what_every_store_does_buffered_and_direct() {
 }
 
 #[test]
+fn what_the_page_cache_has_is_done_at_once_and_what_it_has_not_later() {
+    let mut files = Files::new();
+    let mut make = |geometry| -> Box<dyn Store> {
+        let store = files.store_through(geometry, false, Through::Waits);
+        Box::new(Waited::new(store))
+    };
+    keeps_data(&mut make);
+    refuses_what_it_must(&mut make);
+    let mut store = files.store_through(odd_geometry(), false, Through::Waits);
+    store.begin();
+    let data = buffers(64, 3);
+    let write = transfer(Operation::Write, 0, 64);
+    let submitted = store.submit(ticket(1), &write, &data);
+    assert_eq!(submitted, Submitted::Done(Outcome::ok(0)));
+    let (read, bytes) = (transfer(Operation::Read, 0, 64), 64 * SECTOR_SIZE);
+    let data = buffers(64, 0);
+    let submitted = store.submit(ticket(2), &read, &data);
+    assert_eq!(submitted, Submitted::Done(Outcome::ok(bytes)));
+    assert_eq!(data.take(), vec![3; 64 * 512]);
+    let data = Bytes::default();
+    let flush = Request::bare(Operation::Flush);
+    assert_eq!(store.submit(ticket(3), &flush, &data), Submitted::Later);
+    finish_all(&mut store, HashMap::from([(3, data)]));
+    // Now it is clean, so that the page cache can let go of it.
+    let file = File::open(files.path()).unwrap();
+    rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).unwrap();
+    let data = buffers(64, 0);
+    assert_eq!(store.submit(ticket(4), &read, &data), Submitted::Later);
+    let ended = finish_all(&mut store, HashMap::from([(4, data)]));
+    assert_eq!(ended[&4], (Outcome::ok(bytes), vec![3; 64 * 512]));
+}
+
+#[test]
+fn a_file_in_memory_needs_no_ring() {
+    let folder = tempfile::tempdir_in("/dev/shm").unwrap();
+    let path = folder.path().join("disk");
+    fs::write(&path, [0; 4096]).unwrap();
+    let options = FileOptions {
+        block_size: 512,
+        read_only: false,
+        direct: false,
+    };
+    let in_memory = FileStore::open(&path, options).unwrap();
+    assert_eq!(Through::what_pays(&in_memory), None);
+    let files = Files::new();
+    fs::write(files.path(), [0; 4096]).unwrap();
+    let on_disk = FileStore::open(&files.path(), options).unwrap();
+    assert_eq!(Through::what_pays(&on_disk), Some(Through::Waits));
+}
+
+#[test]
 fn all_of_a_turns_requests_are_handed_over_at_once_and_end_in_any_order() {
     for direct in [false, true] {
         let mut files = Files::new();
@@ -113,12 +168,19 @@ fn all_of_a_turns_requests_are_handed_over_at_once_and_end_in_any_order() {
         for number in 0..300 {
             let data = buffers(8, u8::try_from(number % 251).unwrap());
             let write = transfer(Operation::Write, number * 8, 8);
-            assert_eq!(store.submit(ticket(number), &write, &data), Submitted::Later);
+            assert_eq!(
+                store.submit(ticket(number), &write, &data),
+                Submitted::Later
+            );
             under_way.insert(number, data);
         }
         assert!(store.has_unsent());
         let ended = finish_all(&mut store, under_way);
-        assert!(ended.values().all(|(outcome, _)| *outcome == Outcome::ok(0)));
+        assert!(
+            ended
+                .values()
+                .all(|(outcome, _)| *outcome == Outcome::ok(0))
+        );
         drop(store);
         let content = fs::read(files.path()).unwrap();
         for (number, block) in content.chunks_exact(4096).take(300).enumerate() {
@@ -207,7 +269,11 @@ fn a_flush_discards_and_zeroes_go_through_the_ring() {
         under_way.insert(number, data);
     }
     let ended = finish_all(&mut store, under_way);
-    assert!(ended.values().all(|(outcome, _)| *outcome == Outcome::ok(0)));
+    assert!(
+        ended
+            .values()
+            .all(|(outcome, _)| *outcome == Outcome::ok(0))
+    );
     drop(store);
     let content = fs::read(files.path()).unwrap();
     for (number, sector) in content.chunks_exact(512).take(64).enumerate() {

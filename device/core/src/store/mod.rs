@@ -111,7 +111,11 @@ pub trait Store: Send {
 
 /// Refuses what no store may carry out: outside the disk, between its blocks,
 /// a write to a read-only disk, or data that does not fit the extent.
-pub fn admit(geometry: &Geometry, request: &Request, buffers: &dyn GuestBuffers) -> Result<(), Status> {
+pub fn admit(
+    geometry: &Geometry,
+    request: &Request,
+    buffers: &dyn GuestBuffers,
+) -> Result<(), Status> {
     let changes = matches!(
         request.operation,
         Operation::Write | Operation::Discard | Operation::WriteZeroes

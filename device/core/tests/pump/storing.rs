@@ -182,7 +182,10 @@ fn the_order_of_a_window_is_the_drawn_one_whichever_the_disk_ends_first() {
     quick.run_until(20);
     let expected = tags(&quick, 0);
     assert_eq!(expected.len(), 10);
-    for ends in [[1, 2, 3, 4, 5, 6, 7, 8, 9, 10], [10, 9, 8, 7, 6, 5, 4, 3, 2, 1]] {
+    for ends in [
+        [1, 2, 3, 4, 5, 6, 7, 8, 9, 10],
+        [10, 9, 8, 7, 6, 5, 4, 3, 2, 1],
+    ] {
         let (mut bench, disk) = slow(scenario, 1);
         bench.submit(0, 10);
         bench.run_until(20);
@@ -279,7 +282,10 @@ fn a_driver_that_goes_with_reads_under_way_finds_nothing_written() {
     look(&mut bench);
     let gone = bench.drivers[0].clone();
     assert_eq!(disconnect(&mut bench), 2);
-    assert!(disk.at_work().is_empty(), "what comes next would be overtaken");
+    assert!(
+        disk.at_work().is_empty(),
+        "what comes next would be overtaken"
+    );
     assert_eq!((disk.forgotten(), gone.abandoned()), (2, 2));
     assert!(gone.used().is_empty());
     assert_eq!(bench.count("abandoned"), 2);
