@@ -100,12 +100,14 @@ impl Ring {
         if !OPERATIONS.iter().all(|&code| probe.is_supported(code)) {
             return Err(UringError::Lacks("read, write, flush and allocate"));
         }
-        // SAFETY: the mapping lasts longer than the ring, see `UringStore`.
         let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);
         let bell = bell.map_err(|e| UringError::Setup(e.into()))?;
         let rung = ring.submitter().register_eventfd(bell.as_raw_fd());
         rung.map_err(UringError::Setup)?;
-        let fixed = fixed && unsafe { ring.submitter().register_buffers(&[pool.whole()]) }.is_ok();
+        let fixed = fixed && {
+            // SAFETY: the mapping lasts longer than the ring, see `UringStore`.
+            unsafe { ring.submitter().register_buffers(&[pool.whole()]) }.is_ok()
+        };
         let mut allowed: Vec<Restriction> =
             OPERATIONS.iter().map(|&c| Restriction::sqe_op(c)).collect();
         allowed.push(Restriction::sqe_flags_allowed(
