@@ -107,6 +107,7 @@ const PUMP: &[c_long] = &[
     libc::SYS_ioctl,
     libc::SYS_pread64,
     libc::SYS_preadv,
+    libc::SYS_preadv2,
     libc::SYS_pwrite64,
     libc::SYS_pwritev,
 ];

@@ -9,18 +9,16 @@ use irqstorm_core::queue::{BufferError, GuestBuffers};
 use irqstorm_core::request::{Operation, Outcome, Request, Status};
 use irqstorm_core::store::{Ended, FileStore, Geometry, Store, Submitted, Ticket, admit};
 use slab::Slab;
-use smallvec::{SmallVec, smallvec};
+use smallvec::SmallVec;
 
-use crate::pool::{PAGE, Pool};
+use crate::cut::{self, Cannot, Parts};
+use crate::pool::Pool;
 use crate::ring::{COMPLETIONS, Ring, UringError};
-use crate::work::{self, Data, Next, Part, Piece, Taken};
+use crate::work::{Next, Part, Piece, Taken};
 
 /// Pages that data passes through: 8 MiB, which is also what Linux lets a user
 /// lock unless it is told otherwise.
 const PAGES: usize = 2048;
-
-/// The most pages of a piece: 1 MiB.
-const MOST: usize = 256;
 
 /// What goes through the ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,16 +75,6 @@ pub struct UringStore {
     broken: bool,
 }
 
-/// Why a request does not go through the ring.
-enum Cannot {
-    /// It finds no room, or there is nothing to do.
-    Fit,
-    /// Its data is not there.
-    Reach,
-}
-
-type Parts = SmallVec<[Part; 1]>;
-
 /// What has no data.
 struct Nothing;
 
@@ -137,72 +125,6 @@ impl UringStore {
             Operation::Read if cached => self.file.read_cached(request, buffers),
             Operation::Write if cached => Some(self.file.execute(request, buffers)),
             _ => None,
-        }
-    }
-
-    /// A request in parts, with the data of a write.
-    fn cut(&mut self, request: &Request, buffers: &dyn GuestBuffers) -> Result<Parts, Cannot> {
-        let parts = match request.operation {
-            Operation::Read | Operation::Write => self.cut_data(request, buffers)?,
-            Operation::Flush => smallvec![Part::Flush],
-            _ => {
-                let mode = work::mode(request).ok_or(Cannot::Fit)?;
-                let spaces = request.extents.iter();
-                spaces.filter_map(|e| work::space(e, mode)).collect()
-            }
-        };
-        if parts.is_empty() || self.pieces.len() + parts.len() > COMPLETIONS as usize {
-            self.give_back(parts);
-            return Err(Cannot::Fit);
-        }
-        Ok(parts)
-    }
-
-    fn cut_data(&mut self, request: &Request, buffers: &dyn GuestBuffers) -> Result<Parts, Cannot> {
-        let bytes = usize::try_from(request.bytes()).map_err(|_| Cannot::Fit)?;
-        let start = request.extents.first().and_then(|e| e.byte_offset());
-        let start = start.ok_or(Cannot::Fit)?;
-        let mut parts = Parts::new();
-        if bytes.div_ceil(PAGE) > self.pool.left() {
-            return Err(Cannot::Fit);
-        }
-        let mut done = 0;
-        while done < bytes {
-            let most = (bytes - done).div_ceil(PAGE).min(MOST);
-            let Some(run) = self.pool.take(most) else {
-                self.give_back(parts);
-                return Err(Cannot::Fit);
-            };
-            let count = run.len().min(bytes - done);
-            let at = done as u64;
-            let mut reached = Ok(());
-            if request.operation == Operation::Write {
-                // SAFETY: the run is new, so that no entry has it.
-                let memory = unsafe { self.pool.bytes(&run) };
-                reached = buffers.read(at, &mut memory[..count]);
-            }
-            parts.push(Part::Data(Data {
-                run,
-                len: u32::try_from(count).unwrap_or(u32::MAX),
-                at,
-                offset: start + at,
-                writes: request.operation == Operation::Write,
-            }));
-            if reached.is_err() {
-                self.give_back(parts);
-                return Err(Cannot::Reach);
-            }
-            done += count;
-        }
-        Ok(parts)
-    }
-
-    /// Gives the memory of parts back that no entry has.
-    fn give_back(&mut self, parts: impl IntoIterator<Item = Part>) {
-        for part in parts {
-            if let Part::Data(data) = part {
-                self.pool.give_back(data.run);
-            }
         }
     }
 
@@ -310,7 +232,7 @@ impl UringStore {
             if let Some(piece) = self.pieces.try_remove(piece)
                 && !self.broken
             {
-                self.give_back([piece.part]);
+                cut::give_back(&mut self.pool, [piece.part]);
             }
         }
     }
@@ -368,7 +290,8 @@ impl Store for UringStore {
         if let Some(outcome) = self.at_once(request, buffers) {
             return Submitted::Done(outcome);
         }
-        match self.cut(request, buffers) {
+        let room = (COMPLETIONS as usize).saturating_sub(self.pieces.len());
+        match cut::cut(&mut self.pool, room, request, buffers) {
             Ok(parts) => {
                 self.queue(ticket, request, parts);
                 Submitted::Later

@@ -4,97 +4,21 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod model;
+mod support;
+
 use std::collections::HashMap;
 use std::fs::{self, File};
-use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
 
-use irqstorm_core::request::{
-    Extent, Operation, Outcome, QueueId, Request, RequestId, SECTOR_SIZE, Sector, Status,
-};
-use irqstorm_core::store::{FileOptions, FileStore, Geometry, Store, Submitted, Ticket};
+use irqstorm_core::request::{Extent, Operation, Outcome, Request, SECTOR_SIZE, Sector, Status};
+use irqstorm_core::store::{FileOptions, FileStore, Geometry, Store, Submitted};
 use irqstorm_front_end::{CacheMode, WriteCache};
 use irqstorm_testing::store::{keeps_data, odd_geometry, refuses_what_it_must};
 use irqstorm_testing::{Bytes, Waited};
-use irqstorm_uring::{Refused, Through, UringStore};
-use proptest::prelude::*;
+use irqstorm_uring::{Through, UringStore};
 use rustix::event::{Timespec, epoll};
 
-/// A folder of files on a disk, which is gone in the end.
-struct Files {
-    folder: tempfile::TempDir,
-    count: u32,
-}
-
-impl Files {
-    /// Not in /tmp, which may be memory: O_DIRECT has to be one.
-    fn new() -> Files {
-        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-        Files { folder, count: 0 }
-    }
-
-    fn path(&self) -> PathBuf {
-        self.folder.path().join(format!("disk{}", self.count))
-    }
-
-    /// A store on a new file of zeroes.
-    fn store(&mut self, geometry: Geometry, direct: bool) -> UringStore {
-        self.store_through(geometry, direct, Through::All)
-    }
-
-    fn store_through(&mut self, geometry: Geometry, direct: bool, through: Through) -> UringStore {
-        self.count += 1;
-        let file = File::create(self.path()).unwrap();
-        file.set_len(geometry.sectors * SECTOR_SIZE).unwrap();
-        let options = FileOptions {
-            block_size: geometry.block_size,
-            read_only: geometry.read_only,
-            direct,
-        };
-        let file = FileStore::open(&self.path(), options).unwrap();
-        let store = UringStore::new(file, through);
-        store.unwrap_or_else(|refused| panic!("no ring here: {}", told(&refused)))
-    }
-}
-
-fn told(refused: &Refused) -> String {
-    refused.why.to_string()
-}
-
-fn ticket(number: u64) -> Ticket {
-    Ticket {
-        queue: QueueId(0),
-        request: RequestId(number),
-    }
-}
-
-fn transfer(operation: Operation, start: u64, sectors: u64) -> Request {
-    Request::transfer(operation, Sector(start), sectors)
-}
-
-fn buffers(sectors: u64, fill: u8) -> Bytes {
-    Bytes::new(vec![fill; usize::try_from(sectors * SECTOR_SIZE).unwrap()])
-}
-
-/// Waits for everything that is under way: how each ended, by its number, with
-/// the buffers that it came with.
-fn finish_all(
-    store: &mut dyn Store,
-    mut under_way: HashMap<u64, Bytes>,
-) -> HashMap<u64, (Outcome, Vec<u8>)> {
-    let mut ended = HashMap::new();
-    while store.pending() > 0 {
-        store.wait();
-        while let Some(one) = store.ended() {
-            let number = one.ticket.request.0;
-            let buffers = under_way.remove(&number).unwrap();
-            let outcome = store.finish(&one, &buffers);
-            ended.insert(number, (outcome, buffers.take()));
-        }
-    }
-    assert!(under_way.is_empty());
-    ended
-}
+use support::{Files, buffers, finish_all, ticket, transfer};
 
 #[test]
 fn it_does_what_every_store_does_buffered_and_direct() {
@@ -402,115 +326,5 @@ impl Waiter {
             tv_nsec: 0,
         };
         epoll::wait(&self.0, &mut events, Some(&patience)).unwrap() > 0
-    }
-}
-
-/// Requests that may be under way together, and after how many of them to look.
-#[derive(Clone, Debug)]
-struct Step {
-    operation: Operation,
-    start: u64,
-    sectors: u64,
-    waits: bool,
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    let operation = prop_oneof![
-        4 => Just(Operation::Read),
-        4 => Just(Operation::Write),
-        1 => Just(Operation::WriteZeroes),
-        1 => Just(Operation::Discard),
-    ];
-    // Small ones mostly; some of several pieces.
-    let sectors = prop_oneof![8 => 1u64..32, 1 => 2_000u64..6_000];
-    (operation, 0u64..6_000, sectors, prop::bool::weighted(0.2)).prop_map(
-        |(operation, start, sectors, waits)| Step {
-            operation,
-            start,
-            sectors,
-            waits,
-        },
-    )
-}
-
-fn range(start: u64, sectors: u64) -> std::ops::Range<usize> {
-    let byte = |sector: u64| usize::try_from(sector * SECTOR_SIZE).unwrap();
-    byte(start)..byte(start + sectors)
-}
-
-/// Requests on their way, and what is to be found when they have ended.
-#[derive(Default)]
-struct UnderWay {
-    buffers: HashMap<u64, Bytes>,
-    expected: HashMap<u64, Vec<u8>>,
-    places: Vec<(u64, u64)>,
-}
-
-impl UnderWay {
-    fn overlaps(&self, step: &Step) -> bool {
-        let mut places = self.places.iter();
-        places.any(|&(start, end)| step.start < end && start < step.start + step.sectors)
-    }
-
-    fn settle(&mut self, store: &mut dyn Store) {
-        let ended = finish_all(store, std::mem::take(&mut self.buffers));
-        for (number, (outcome, data)) in ended {
-            assert_eq!(outcome.status, Status::Ok);
-            if let Some(expected) = self.expected.remove(&number) {
-                assert!(data == expected, "request {number} read something else");
-            }
-        }
-        self.places.clear();
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
-
-    /// Whatever is under way at once, as long as no two touch the same place,
-    /// reads find what was written last.
-    #[test]
-    fn many_at_once_do_what_one_after_the_other_does(
-        steps in prop::collection::vec(step(), 1..120),
-        direct in any::<bool>(),
-    ) {
-        let mut files = Files::new();
-        let mut store = files.store(odd_geometry(), direct);
-        store.begin();
-        let mut model = vec![0u8; range(0, odd_geometry().sectors).end];
-        let mut under_way = UnderWay::default();
-        for (number, step) in (1u64..).zip(&steps) {
-            if under_way.overlaps(step) {
-                under_way.settle(&mut store);
-            }
-            let place = range(step.start, step.sectors);
-            let fill = u8::try_from(number).unwrap();
-            let mut data = Bytes::default();
-            match step.operation {
-                Operation::Write => {
-                    model[place].fill(fill);
-                    data = buffers(step.sectors, fill);
-                }
-                Operation::Read => {
-                    under_way.expected.insert(number, model[place].to_vec());
-                    data = buffers(step.sectors, 0xee);
-                }
-                _ => model[place].fill(0),
-            }
-            let request = transfer(step.operation, step.start, step.sectors);
-            let submitted = store.submit(ticket(number), &request, &data);
-            prop_assert_eq!(submitted, Submitted::Later);
-            under_way.buffers.insert(number, data);
-            under_way.places.push((step.start, step.start + step.sectors));
-            match step.waits {
-                true => under_way.settle(&mut store),
-                false => store.push(),
-            }
-        }
-        under_way.settle(&mut store);
-        drop(store);
-        let mut content = vec![0; model.len()];
-        File::open(files.path()).unwrap().read_exact_at(&mut content, 0).unwrap();
-        prop_assert!(content == model);
     }
 }
