@@ -191,8 +191,22 @@ impl Sandbox {
             Sandbox::Log => SeccompAction::Log,
             Sandbox::Enforce => SeccompAction::KillProcess,
         };
+        open_nothing_to_free();
         seccompiler::apply_filter(&filter(thread, action)?)?;
         Ok(())
+    }
+}
+
+/// Has the C library leave memory that is freed with the process. To give some
+/// of a thread's back, glibc asks /proc/sys/vm/overcommit_memory how, and a free
+/// would be the end of a thread that may open nothing. Large pieces, which are
+/// mappings of their own, are given back all the same.
+fn open_nothing_to_free() {
+    #[cfg(target_env = "gnu")]
+    {
+        const NEVER: libc::c_int = -1;
+        // SAFETY: it sets a number within the allocator, under its own lock.
+        unsafe { libc::mallopt(libc::M_TRIM_THRESHOLD, NEVER) };
     }
 }
 
@@ -308,6 +322,9 @@ mod tests {
         let waited = std::sync::mpsc::channel::<()>().1;
         let _ = waited.recv_timeout(std::time::Duration::from_millis(1));
         drop(vec![1u8; 8 << 20]);
+        // Small pieces, so that they are of the thread's own memory.
+        let many: Vec<Vec<u8>> = (0..64).map(|_| vec![1; 64 << 10]).collect();
+        drop(many);
         leave();
     }
 
