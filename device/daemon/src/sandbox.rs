@@ -321,10 +321,11 @@ mod tests {
         enter();
         let waited = std::sync::mpsc::channel::<()>().1;
         let _ = waited.recv_timeout(std::time::Duration::from_millis(1));
-        drop(vec![1u8; 8 << 20]);
-        // Small pieces, so that they are of the thread's own memory.
+        // Pieces so small that they are of the thread's own memory; before the
+        // large one, of which the allocator learns to keep more.
         let many: Vec<Vec<u8>> = (0..64).map(|_| vec![1; 64 << 10]).collect();
         drop(many);
+        drop(vec![1u8; 8 << 20]);
         leave();
     }
 
