@@ -39,6 +39,7 @@ Examples:
   irqstorm-bench                              # everything, some six minutes
   irqstorm-bench --part storm,growth          # parts of it
   irqstorm-bench --part requests --store null --depth 1,128
+  irqstorm-bench --part requests --store disk,direct --folder /mnt/nvme
   irqstorm-bench --json >bench.json";
 
 /// Measures irqstorm-device against qemu-storage-daemon.
@@ -61,13 +62,22 @@ pub(crate) struct Cli {
     #[arg(long, value_name = "MS", default_value_t = 500, value_parser = clap::value_parser!(u64).range(10..=60_000))]
     time: u64,
 
-    /// Of requests: stores: null, memory, file
+    /// Of requests: stores: null, memory, file (in /dev/shm), disk and direct (in
+    /// --folder, through the page cache and past it)
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_values = ["null", "memory", "file"])]
     store: Vec<subject::Store>,
 
     /// Of requests: what is done before more come: asleep, auto, polling
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_values = ["asleep", "auto", "polling"])]
     waits: Vec<subject::Waits>,
+    /// Of requests: where the file of disk and direct is; on what, is what is
+    /// measured
+    #[arg(long, value_name = "PATH", default_value = "/var/tmp")]
+    folder: PathBuf,
+
+    /// Of requests: how the device reads and writes a file: auto, uring or sync
+    #[arg(long, value_name = "HOW")]
+    file_io: Option<String>,
 
     /// Of requests: queues: 1 to 4
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_values_t = [1, 2, 4], value_parser = clap::value_parser!(u8).range(1..=4))]
@@ -100,6 +110,8 @@ enum Part {
 /// How to measure.
 pub(crate) struct Plan {
     device: PathBuf,
+    folder: PathBuf,
+    file_io: Option<String>,
     rounds: u32,
     time: Duration,
     stop: Stop,
@@ -143,6 +155,8 @@ fn main() -> anyhow::Result<()> {
     };
     let plan = Plan {
         device,
+        folder: cli.folder.clone(),
+        file_io: cli.file_io.clone(),
         rounds: cli.rounds,
         time: Duration::from_millis(cli.time),
         stop: Stop::on_signals()?,

@@ -92,15 +92,24 @@ fn counted(count: Option<f64>) -> String {
     count.map_or_else(|| "-".to_owned(), |count| format!("{count:.2}"))
 }
 
+/// How each side reads and writes the file, if there is one.
+fn ways(row: &requests::Row) -> String {
+    match (row.device_io, row.peer_io) {
+        (Some(device), Some(peer)) => format!("{device}, {peer}"),
+        _ => "-".to_owned(),
+    }
+}
+
 fn requests_table(rows: &[requests::Row]) {
     let header = [
-        "store", "waits", "4 KiB", "queues", "depth", "IOPS", "peer", "ratio", "p50 us", "peer",
-        "ratio", "CPU us", "peer", "ratio", "syscalls", "peer", "waited", "peer",
+        "store", "file I/O", "waits", "4 KiB", "queues", "depth", "IOPS", "peer", "ratio",
+        "p50 us", "peer", "ratio", "CPU us", "peer", "ratio", "syscalls", "peer", "waited", "peer",
     ];
     let lines = rows.iter().map(|row| {
         let (device, peer) = (&row.device, &row.peer);
         [
             row.store.to_owned(),
+            ways(row),
             row.waits.to_owned(),
             row.operation.to_owned(),
             row.queues.to_string(),
@@ -122,8 +131,9 @@ fn requests_table(rows: &[requests::Row]) {
     });
     print(
         "requests: ratios are device to peer, the middle one of the rounds; CPU and system calls \
-         (- where this kernel lets nobody count them) are for each request",
-        3,
+         (- where this kernel lets nobody count them) are for each request; file I/O is the \
+         device's, and the peer's on the same file",
+        4,
         header,
         lines.collect(),
     );

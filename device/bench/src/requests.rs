@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::driver::{Driver, Load, Shape};
 use crate::progress::Progress;
-use crate::subject::{Setup, Store, Subject, Waits, Who};
+use crate::subject::{Disk, Setup, Store, Subject, Waits, Who};
 use crate::syscalls::Syscalls;
 use crate::{Plan, middle};
 
@@ -49,6 +49,9 @@ pub(crate) struct Side {
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Row {
     pub(crate) store: &'static str,
+    /// How each side reads and writes its file, if it has one.
+    pub(crate) device_io: Option<&'static str>,
+    pub(crate) peer_io: Option<&'static str>,
     pub(crate) operation: &'static str,
     pub(crate) waits: &'static str,
     pub(crate) queues: usize,
@@ -92,15 +95,17 @@ struct Pair {
     of: (Store, Waits),
     device: (Subject, Driver),
     peer: (Subject, Driver),
+    // Gone after those that use it.
+    _disk: Option<Disk>,
 }
 
 impl Pair {
     fn start(plan: &Plan, store: Store, waits: Waits) -> anyhow::Result<Pair> {
+        let disk = Disk::make(store, &plan.folder)?;
         let side = |who| -> anyhow::Result<(Subject, Driver)> {
-            let setup = Setup {
-                waits,
-                ..Setup::plain(store, SHAPE.queues)
-            };
+            let mut setup = Setup::plain(store, SHAPE.queues).on(disk.as_ref());
+            setup.waits = waits;
+            setup.file_io.clone_from(&plan.file_io);
             let subject = Subject::start(who, &setup, &plan.device, &plan.stop)?;
             let driver = Driver::connect(&subject.socket, SHAPE, plan.stop.clone())?;
             Ok((subject, driver))
@@ -109,6 +114,7 @@ impl Pair {
             of: (store, waits),
             device: side(Who::Device)?,
             peer: side(Who::Peer)?,
+            _disk: disk,
         })
     }
 }
@@ -152,6 +158,8 @@ fn measure(plan: &Plan, cell: &Cell, both: &mut Pair) -> anyhow::Result<Row> {
     let peer = rounds[rounds.len() / 2].1;
     Ok(Row {
         store: cell.store.name(),
+        device_io: both.device.0.io,
+        peer_io: both.peer.0.io,
         operation: if cell.load.writes { "write" } else { "read" },
         waits: cell.waits.name(),
         queues: cell.load.queues,

@@ -20,6 +20,13 @@ pub(crate) const PEER: &str = "qemu-storage-daemon";
 /// How long a program may take to listen.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Where files are in memory.
+const MEMORY: &str = "/dev/shm";
+
+/// Ways of the peer's to read and write a file, the best first: not every build
+/// has it.
+const PEER_IO: [&str; 2] = ["io_uring", "threads"];
+
 /// Who serves the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Who {
@@ -51,8 +58,12 @@ pub(crate) enum Store {
     /// In memory: the device's own, and a file in /dev/shm for the peer, which
     /// has nothing nearer to it.
     Memory,
-    /// In a file in /dev/shm, for both.
+    /// In a file in /dev/shm, the same for both.
     File,
+    /// In a file on a disk, the same for both, through the page cache.
+    Disk,
+    /// The same past the page cache (O_DIRECT).
+    Direct,
 }
 
 impl Waits {
@@ -71,8 +82,49 @@ impl Store {
             Store::Null => "null",
             Store::Memory => "memory",
             Store::File => "file",
+            Store::Disk => "disk",
+            Store::Direct => "direct",
         }
     }
+
+    /// Whether both sides have one file.
+    fn is_shared(self) -> bool {
+        matches!(self, Store::File | Store::Disk | Store::Direct)
+    }
+}
+
+/// The file that two sides use by turns, gone in the end.
+pub(crate) struct Disk {
+    folder: tempfile::TempDir,
+}
+
+impl Disk {
+    /// One for a store that both have, in `folder` if it is to be on a disk.
+    pub(crate) fn make(store: Store, folder: &Path) -> anyhow::Result<Option<Disk>> {
+        if !store.is_shared() {
+            return Ok(None);
+        }
+        let within = match store {
+            Store::File => Path::new(MEMORY),
+            _ => folder,
+        };
+        let folder = tempfile::tempdir_in(within)
+            .with_context(|| format!("make a file in {}", within.display()))?;
+        let disk = Disk { folder };
+        fill(&disk.path())?;
+        Ok(Some(disk))
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("disk")
+    }
+}
+
+/// Writes a disk's worth of zeroes, which are there and not only owed.
+fn fill(path: &Path) -> anyhow::Result<()> {
+    fs::write(path, vec![0; usize::try_from(SPAN)?])?;
+    fs::File::open(path)?.sync_all()?;
+    Ok(())
 }
 
 /// What it serves, and how.
@@ -81,6 +133,10 @@ pub(crate) struct Setup {
     pub(crate) store: Store,
     pub(crate) waits: Waits,
     pub(crate) queues: usize,
+    /// The file, if it is not this side's alone.
+    pub(crate) disk: Option<PathBuf>,
+    /// How the device is to read and write it, if it is not to choose.
+    pub(crate) file_io: Option<String>,
     /// How long each request takes, if not as long as it takes.
     pub(crate) latency: Option<Duration>,
     /// The device's scenario, if another than such a latency.
@@ -94,9 +150,17 @@ impl Setup {
             store,
             waits: Waits::default(),
             queues,
+            disk: None,
+            file_io: None,
             latency: None,
             scenario: None,
         }
+    }
+
+    /// The same on a file that another has as well.
+    pub(crate) fn on(mut self, disk: Option<&Disk>) -> Setup {
+        self.disk = disk.map(Disk::path);
+        self
     }
 
     fn script(&self) -> Option<String> {
@@ -109,6 +173,8 @@ impl Setup {
 pub(crate) struct Subject {
     child: Child,
     pub(crate) socket: PathBuf,
+    /// How it reads and writes its file, if it has one.
+    pub(crate) io: Option<&'static str>,
     /// In which its files are, until it is gone.
     _folder: tempfile::TempDir,
 }
@@ -120,17 +186,56 @@ impl Subject {
         device: &Path,
         stop: &Stop,
     ) -> anyhow::Result<Subject> {
-        // In memory, as the files of the disks are to be.
-        let folder = tempfile::tempdir_in("/dev/shm")?;
-        let file = folder.path().join("disk");
-        if setup.store != Store::Null {
-            fs::write(&file, vec![0; usize::try_from(SPAN)?])?;
+        if who == Who::Device {
+            let mut subject = Subject::try_start(who, setup, device, "", stop)?;
+            subject.io = subject.told_io()?;
+            return Ok(subject);
+        }
+        let mut failed = None;
+        for io in PEER_IO {
+            match Subject::try_start(who, setup, device, io, stop) {
+                Ok(mut subject) => {
+                    subject.io = setup.store.is_shared().then_some(io);
+                    return Ok(subject);
+                }
+                Err(error) if error.to_string().contains(io) => failed = Some(error),
+                Err(error) => return Err(error),
+            }
+        }
+        Err(failed.context("start the peer")?)
+    }
+
+    /// What the device says of its file in its log.
+    fn told_io(&self) -> anyhow::Result<Option<&'static str>> {
+        let log = fs::read_to_string(self.socket.with_file_name("log"))?;
+        let ways = [
+            ("file I/O: io_uring", "io_uring"),
+            ("file I/O: one", "sync"),
+        ];
+        let told = ways.into_iter().find(|(line, _)| log.contains(line));
+        Ok(told.map(|(_, way)| way))
+    }
+
+    fn try_start(
+        who: Who,
+        setup: &Setup,
+        device: &Path,
+        peer_io: &str,
+        stop: &Stop,
+    ) -> anyhow::Result<Subject> {
+        let folder = tempfile::tempdir_in(MEMORY)?;
+        let file = match &setup.disk {
+            Some(disk) => disk.clone(),
+            None => folder.path().join("disk"),
+        };
+        if setup.store != Store::Null && setup.disk.is_none() {
+            fill(&file)?;
         }
         let socket = folder.path().join("socket");
         let log = fs::File::create(folder.path().join("log"))?;
         let mut command = match who {
-            Who::Device => serve(device, setup, folder.path())?,
-            Who::Peer => peer(setup, folder.path()),
+            Who::Device => serve(device, setup, folder.path(), &file)?,
+            Who::Peer => peer(setup, folder.path(), &node(setup, &file, peer_io)),
         };
         command
             .stdin(Stdio::null())
@@ -143,6 +248,7 @@ impl Subject {
         let mut subject = Subject {
             child,
             socket,
+            io: None,
             _folder: folder,
         };
         subject.wait_until_it_listens(stop)?;
@@ -204,7 +310,7 @@ impl Drop for Subject {
     }
 }
 
-fn serve(device: &Path, setup: &Setup, folder: &Path) -> anyhow::Result<Command> {
+fn serve(device: &Path, setup: &Setup, folder: &Path, file: &Path) -> anyhow::Result<Command> {
     let mut command = Command::new(device);
     command.arg("--socket-path").arg(folder.join("socket"));
     command.arg("--control").arg(folder.join("control"));
@@ -218,8 +324,14 @@ fn serve(device: &Path, setup: &Setup, folder: &Path) -> anyhow::Result<Command>
     match setup.store {
         Store::Null => command.args(["--null", &size]),
         Store::Memory => command.args(["--ram", &size]),
-        Store::File => command.arg("--blk-file").arg(folder.join("disk")),
+        Store::File | Store::Disk | Store::Direct => command.arg("--blk-file").arg(file),
     };
+    if setup.store == Store::Direct {
+        command.arg("--direct");
+    }
+    if let Some(file_io) = &setup.file_io {
+        command.args(["--file-io", file_io]);
+    }
     command.args(match setup.waits {
         Waits::Asleep => ["--poll", "off"],
         Waits::Auto => ["--poll", "auto"],
@@ -228,18 +340,27 @@ fn serve(device: &Path, setup: &Setup, folder: &Path) -> anyhow::Result<Command>
     Ok(command)
 }
 
-fn peer(setup: &Setup, folder: &Path) -> Command {
-    let mut command = Command::new(PEER);
+/// The peer's disk. A flush is one on both sides, and the page cache is passed
+/// by on both or on none.
+fn node(setup: &Setup, file: &Path, io: &str) -> String {
     let latency = setup.latency.unwrap_or_default().as_nanos();
-    let node = match setup.store {
+    let direct = match setup.store {
         Store::Null => {
-            format!("driver=null-co,node-name=disk,size={SPAN},read-zeroes=on,latency-ns={latency}")
+            return format!(
+                "driver=null-co,node-name=disk,size={SPAN},read-zeroes=on,latency-ns={latency}"
+            );
         }
-        Store::Memory | Store::File => format!(
-            "driver=file,node-name=disk,filename={},cache.no-flush=off",
-            folder.join("disk").display()
-        ),
+        Store::Direct => "on",
+        Store::Memory | Store::File | Store::Disk => "off",
     };
+    format!(
+        "driver=file,node-name=disk,filename={},aio={io},cache.direct={direct},cache.no-flush=off",
+        file.display()
+    )
+}
+
+fn peer(setup: &Setup, folder: &Path, node: &str) -> Command {
+    let mut command = Command::new(PEER);
     // In its main loop, which does not poll, or in a thread of its own.
     let (thread, export) = match setup.waits {
         Waits::Asleep => (None, ""),
@@ -252,7 +373,7 @@ fn peer(setup: &Setup, folder: &Path) -> Command {
     if let Some(thread) = thread {
         command.args(["--object", thread]);
     }
-    command.args(["--blockdev", &node, "--export"]);
+    command.args(["--blockdev", node, "--export"]);
     command.arg(format!(
         "type=vhost-user-blk,id=export,node-name=disk,writable=on,num-queues={},\
          addr.type=unix,addr.path={}{export}",

@@ -74,6 +74,8 @@ counters! {
     withheld,
     /// Completions that told the driver something untrue.
     lied,
+    /// Completions that were due before the store had their data.
+    overdue,
 }
 
 impl Counters {

@@ -74,7 +74,8 @@ pub enum Message<Q> {
         done: Done,
     },
     /// The driver takes a request back: if it is in flight, and not lost, it is
-    /// completed at once as aborted, whatever was planned.
+    /// completed as aborted, whatever was planned: at once, or as soon as the
+    /// store is done with it.
     Abort {
         /// Which queue.
         queue: QueueId,

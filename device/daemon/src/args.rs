@@ -213,6 +213,17 @@ pub(crate) struct Connection {
     pub(crate) completions: Option<Shell>,
 }
 
+/// How a file is read and written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FileIo {
+    /// By io_uring where that can be and pays
+    Auto,
+    /// By io_uring
+    Uring,
+    /// One request after the other
+    Sync,
+}
+
 /// Where the data is, and what the disk looks like.
 #[derive(Args, Debug)]
 pub(crate) struct Disk {
@@ -235,6 +246,19 @@ pub(crate) struct Disk {
     /// Pass the host's page cache by (O_DIRECT)
     #[arg(long, requires = "blk_file", conflicts_with_all = ["ram", "null"])]
     pub(crate) direct: bool,
+
+    /// How the file is read and written: by io_uring, which has many requests
+    /// under way at once and keeps no completion or interrupt waiting for the
+    /// disk (uring), one after the other (sync), or auto: by io_uring what waits
+    /// for the disk, at once what the page cache has or takes, and all of it so
+    /// where the kernel lacks io_uring or the file is in memory
+    #[arg(
+        long,
+        value_enum,
+        value_name = "auto|uring|sync",
+        default_value = "auto"
+    )]
+    pub(crate) file_io: FileIo,
 
     /// Logical block size in bytes: 512, 1024, 2048 or 4096
     #[arg(long, value_name = "BYTES", default_value_t = 512, value_parser = block_size)]

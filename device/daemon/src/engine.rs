@@ -34,6 +34,7 @@ use crate::spin::Spinning;
 /// What epoll says was ready: a queue's number, or one of these.
 const INBOX: u64 = 1 << 32;
 const TIMER: u64 = INBOX + 1;
+const STORE: u64 = INBOX + 2;
 
 /// Events taken from epoll at once.
 const EVENTS: usize = 64;
@@ -144,6 +145,9 @@ impl<Q: RequestQueue> Engine<Q> {
         // Told once of each time that it fires, the loop need not read it.
         let once = EventSet::IN | EventSet::EDGE_TRIGGERED;
         engine.watch(engine.timer.as_raw_fd(), TIMER, once)?;
+        if let Some(store) = engine.pump.store_wakes() {
+            engine.watch(store.as_raw_fd(), STORE, once)?;
+        }
         Ok(engine)
     }
 
@@ -174,6 +178,8 @@ impl<Q: RequestQueue> Engine<Q> {
                         }
                     }
                     TIMER => self.armed = None,
+                    // The next tick looks.
+                    STORE => {}
                     queue => self.kicked(queue),
                 }
             }

@@ -15,6 +15,7 @@
 mod args;
 mod check;
 mod control;
+mod disk;
 mod engine;
 mod events;
 mod floor;

@@ -14,25 +14,23 @@ use irqstorm_core::clock::Monotonic;
 use irqstorm_core::inbox::{Inbox, Message};
 use irqstorm_core::pattern::Replay;
 use irqstorm_core::pump::{CANNOT_FAIL, Pump, PumpConfig};
-use irqstorm_core::request::SECTOR_SIZE;
 use irqstorm_core::scenario::Scenario;
-use irqstorm_core::store::{FileOptions, FileStore, Geometry, NullStore, RamStore, Store};
+use irqstorm_core::store::{Geometry, Store};
 use irqstorm_front_end::{FrontEnd, WriteCache};
 use irqstorm_nvme::DoorbellMode;
 use irqstorm_vhost_blk::ConfigChange;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-use crate::args::{Cli, Disk, Doorbells, Transport};
+use crate::args::{Cli, Doorbells, Transport};
 use crate::engine::Waiting;
 use crate::events::Sink;
 use crate::lines::{self, Line, LineSink, WriterThread};
 use crate::poll::{Kicks, Polling};
 use crate::sandbox::{Sandbox, Thread};
-use crate::size::Size;
 use crate::socket::{self, OwnedSocket};
 use crate::spin::Spinning;
 use crate::tap::{self, Tap};
-use crate::{Failure, bad_input, control, engine, floor, precision, went_wrong};
+use crate::{Failure, bad_input, control, disk, engine, floor, precision, went_wrong};
 
 /// Ends the control plane's loop when it is dropped: a byte down the pipe that
 /// the signals write to as well.
@@ -53,7 +51,7 @@ enum Front {
 /// Serves until a signal comes, or the one connection of `--fd` has ended.
 pub(crate) fn run(cli: &Cli) -> Result<(), Failure> {
     let script = read_scenario(cli)?;
-    let store = open_store(&cli.disk)?;
+    let store = disk::open(&cli.disk)?;
     let geometry = store.geometry();
     match cli.transport {
         Transport::VhostUser if cli.doorbells != Doorbells::Shadow || cli.namespaces != 1 => {
@@ -162,42 +160,6 @@ fn read_scenario(cli: &Cli) -> Result<(Scenario, String), Failure> {
         None => scenario,
     };
     Ok((scenario, name))
-}
-
-fn open_store(disk: &Disk) -> Result<Box<dyn Store>, Failure> {
-    if let Some(path) = &disk.blk_file {
-        let options = FileOptions {
-            block_size: disk.block_size,
-            read_only: disk.read_only,
-            direct: disk.direct,
-        };
-        let store = FileStore::open(path, options).map_err(bad_input)?;
-        return Ok(Box::new(store));
-    }
-    let geometry = |size: Size| {
-        if !size.0.is_multiple_of(u64::from(disk.block_size)) {
-            return Err(bad_input(anyhow!(
-                "make a disk of {} bytes: its size is no multiple of the block size of {}; \
-                 {} would be",
-                size.0,
-                disk.block_size,
-                size.0.saturating_add(u64::from(disk.block_size) - 1) / u64::from(disk.block_size)
-                    * u64::from(disk.block_size)
-            )));
-        }
-        Ok(Geometry {
-            sectors: size.0 / SECTOR_SIZE,
-            block_size: disk.block_size,
-            read_only: disk.read_only,
-        })
-    };
-    match (disk.ram, disk.null) {
-        (Some(size), _) => Ok(Box::new(RamStore::new(geometry(size)?))),
-        (_, Some(size)) => Ok(Box::new(NullStore::new(geometry(size)?))),
-        _ => Err(bad_input(anyhow!(
-            "make a disk: say where its data is, with --ram SIZE, --blk-file FILE or --null SIZE"
-        ))),
-    }
 }
 
 fn kicks(cli: &Cli) -> Kicks {

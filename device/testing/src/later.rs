@@ -187,7 +187,15 @@ impl Store for Slow {
 
 /// A store whose requests go all the way that they go under the pump, one after
 /// the other.
-pub struct Waited<S>(pub S);
+pub struct Waited<S>(S);
+
+impl<S: Store> Waited<S> {
+    /// A store that is used on this thread.
+    pub fn new(mut store: S) -> Waited<S> {
+        store.begin();
+        Waited(store)
+    }
+}
 
 impl<S: Store> Store for Waited<S> {
     fn geometry(&self) -> Geometry {

@@ -4,7 +4,7 @@
 //! Flow: a request's data goes through memory of the store's own ([`pool`]),
 //! never straight between guest and file: a driver that goes away leaves no
 //! one writing into its memory, and O_DIRECT has its alignment. A request is
-//! cut into pieces that are each one entry of the ring ([`ring`]); all that
+//! cut into pieces ([`cut`]) that are each one entry of the ring ([`ring`]); all that
 //! came since are handed to the kernel at once; what the kernel ends short is
 //! gone on with, and when the last piece has ended, so has the request
 //! ([`store`]).
@@ -17,10 +17,11 @@
 //! [`FileStore`](irqstorm_core::store::FileStore), which also carries out what
 //! there is no room for, and waits while it does.
 
+mod cut;
 mod pool;
 mod ring;
 mod store;
 mod work;
 
 pub use ring::UringError;
-pub use store::{Refused, UringStore};
+pub use store::{Refused, Through, UringStore};

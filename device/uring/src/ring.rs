@@ -3,13 +3,17 @@
 //!
 //! Where the kernel has it (Linux 6.1), the ring is one thread's, and its
 //! completions come when that thread asks for them: no work is done behind the
-//! back of the pump, between two of its looks at the clock.
+//! back of the pump, between two of its looks at the clock. Such a ring's own fd
+//! wakes nobody who polls it; an eventfd does, for what ends while the thread is
+//! not in the ring anyway.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{Ordering, fence};
 
 use io_uring::squeue::Entry;
 use io_uring::{IoUring, Probe, cqueue, opcode, register::Restriction, squeue, types};
+use rustix::event::{EventfdFlags, eventfd};
 
 use crate::pool::Pool;
 
@@ -69,6 +73,8 @@ pub(crate) enum Work {
 /// The ring.
 pub(crate) struct Ring {
     ring: IoUring,
+    /// Signalled when something ends.
+    bell: OwnedFd,
     /// Entries put in and not handed over.
     queued: usize,
     /// Entries handed over and not taken back.
@@ -94,8 +100,14 @@ impl Ring {
         if !OPERATIONS.iter().all(|&code| probe.is_supported(code)) {
             return Err(UringError::Lacks("read, write, flush and allocate"));
         }
-        // SAFETY: the mapping lasts longer than the ring, see `UringStore`.
-        let fixed = fixed && unsafe { ring.submitter().register_buffers(&[pool.whole()]) }.is_ok();
+        let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);
+        let bell = bell.map_err(|e| UringError::Setup(e.into()))?;
+        let rung = ring.submitter().register_eventfd(bell.as_raw_fd());
+        rung.map_err(UringError::Setup)?;
+        let fixed = fixed && {
+            // SAFETY: the mapping lasts longer than the ring, see `UringStore`.
+            unsafe { ring.submitter().register_buffers(&[pool.whole()]) }.is_ok()
+        };
         let mut allowed: Vec<Restriction> =
             OPERATIONS.iter().map(|&c| Restriction::sqe_op(c)).collect();
         allowed.push(Restriction::sqe_flags_allowed(
@@ -105,6 +117,7 @@ impl Ring {
         confined.map_err(UringError::Confine)?;
         Ok(Ring {
             ring,
+            bell,
             queued: 0,
             in_kernel: 0,
             fixed,
@@ -178,15 +191,24 @@ impl Ring {
     }
 
     /// Hands over what was put in, and has the kernel say what has ended; a
-    /// system call only if there is something of either.
+    /// system call only if there is something of either. What ends at once is
+    /// not signalled: it is looked at anyway.
     pub(crate) fn hand_over(&mut self) -> io::Result<()> {
-        if self.queued == 0 {
-            let submissions = self.ring.submission();
-            if !submissions.taskrun() && !submissions.cq_overflow() {
-                return Ok(());
-            }
+        if self.queued == 0 && !self.has_work() {
+            return Ok(());
         }
-        self.enter(0)
+        self.ring.completion().disable_eventfd();
+        let entered = self.enter(0);
+        self.ring.completion().enable_eventfd();
+        // What has ended by now is seen; what ends from now on is signalled.
+        fence(Ordering::SeqCst);
+        entered
+    }
+
+    /// Whether the kernel has something that it says only when asked.
+    pub(crate) fn has_work(&mut self) -> bool {
+        let submissions = self.ring.submission();
+        submissions.taskrun() || submissions.cq_overflow()
     }
 
     /// The same, and waits until something has ended.
@@ -211,10 +233,10 @@ impl Ring {
     }
 }
 
+/// Its eventfd.
 impl AsFd for Ring {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        // SAFETY: the ring's fd is open as long as the ring.
-        unsafe { BorrowedFd::borrow_raw(self.ring.as_raw_fd()) }
+        self.bell.as_fd()
     }
 }
 

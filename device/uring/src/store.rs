@@ -9,18 +9,42 @@ use irqstorm_core::queue::{BufferError, GuestBuffers};
 use irqstorm_core::request::{Operation, Outcome, Request, Status};
 use irqstorm_core::store::{Ended, FileStore, Geometry, Store, Submitted, Ticket, admit};
 use slab::Slab;
-use smallvec::{SmallVec, smallvec};
+use smallvec::SmallVec;
 
-use crate::pool::{PAGE, Pool};
+use crate::cut::{self, Cannot, Parts};
+use crate::pool::Pool;
 use crate::ring::{COMPLETIONS, Ring, UringError};
-use crate::work::{self, Data, Next, Part, Piece, Taken};
+use crate::work::{Next, Part, Piece, Taken};
 
 /// Pages that data passes through: 8 MiB, which is also what Linux lets a user
 /// lock unless it is told otherwise.
 const PAGES: usize = 2048;
 
-/// The most pages of a piece: 1 MiB.
-const MOST: usize = 256;
+/// What goes through the ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Through {
+    /// Everything.
+    All,
+    /// What waits for the disk. What the page cache has or takes is read and
+    /// written at once: the kernel would have a thread of its own do a write,
+    /// which takes longer than the write. (It may wait all the same, where the
+    /// host has more to write than its memory is to hold.)
+    Waits,
+}
+
+impl Through {
+    /// What pays for a file; none if nothing does. Where the file system cannot
+    /// tell what waits, as one in memory (tmpfs), the kernel has a thread do each
+    /// request.
+    pub fn what_pays(file: &FileStore) -> Option<Through> {
+        let waits = file.tells_what_waits().then_some(Through::Waits);
+        if file.is_direct() {
+            Some(Through::All)
+        } else {
+            waits
+        }
+    }
+}
 
 /// A ring that cannot be had, and the file, which is as it was.
 pub struct Refused {
@@ -38,6 +62,7 @@ pub struct UringStore {
     ring: Ring,
     pool: Pool,
     file: FileStore,
+    through: Through,
     requests: Slab<Taken>,
     pieces: Slab<Piece>,
     /// Pieces that are to have an entry in the ring.
@@ -49,16 +74,6 @@ pub struct UringStore {
     /// Whether the ring has failed: everything goes to the file's own store.
     broken: bool,
 }
-
-/// Why a request does not go through the ring.
-enum Cannot {
-    /// It finds no room, or there is nothing to do.
-    Fit,
-    /// Its data is not there.
-    Reach(BufferError),
-}
-
-type Parts = SmallVec<[Part; 1]>;
 
 /// What has no data.
 struct Nothing;
@@ -79,12 +94,13 @@ impl GuestBuffers for Nothing {
 
 impl UringStore {
     /// A ring for a file.
-    pub fn new(file: FileStore) -> Result<UringStore, Box<Refused>> {
+    pub fn new(file: FileStore, through: Through) -> Result<UringStore, Box<Refused>> {
         match parts(&file) {
             Ok((ring, pool)) => Ok(UringStore {
                 ring,
                 pool,
                 file,
+                through,
                 requests: Slab::new(),
                 pieces: Slab::new(),
                 unsent: VecDeque::new(),
@@ -101,69 +117,14 @@ impl UringStore {
         self.ring.is_fixed()
     }
 
-    /// A request in parts, with the data of a write.
-    fn cut(&mut self, request: &Request, buffers: &dyn GuestBuffers) -> Result<Parts, Cannot> {
-        let parts = match request.operation {
-            Operation::Read | Operation::Write => self.cut_data(request, buffers)?,
-            Operation::Flush => smallvec![Part::Flush],
-            _ => {
-                let mode = work::mode(request).ok_or(Cannot::Fit)?;
-                let spaces = request.extents.iter();
-                spaces.filter_map(|e| work::space(e, mode)).collect()
-            }
-        };
-        if parts.is_empty() || self.pieces.len() + parts.len() > COMPLETIONS as usize {
-            self.give_back(parts);
-            return Err(Cannot::Fit);
-        }
-        Ok(parts)
-    }
-
-    fn cut_data(&mut self, request: &Request, buffers: &dyn GuestBuffers) -> Result<Parts, Cannot> {
-        let bytes = usize::try_from(request.bytes()).map_err(|_| Cannot::Fit)?;
-        let start = request.extents.first().and_then(|e| e.byte_offset());
-        let start = start.ok_or(Cannot::Fit)?;
-        let mut parts = Parts::new();
-        if bytes.div_ceil(PAGE) > self.pool.left() {
-            return Err(Cannot::Fit);
-        }
-        let mut done = 0;
-        while done < bytes {
-            let most = (bytes - done).div_ceil(PAGE).min(MOST);
-            let Some(run) = self.pool.take(most) else {
-                self.give_back(parts);
-                return Err(Cannot::Fit);
-            };
-            let count = run.len().min(bytes - done);
-            let at = done as u64;
-            let mut reached = Ok(());
-            if request.operation == Operation::Write {
-                // SAFETY: the run is new, so that no entry has it.
-                let memory = unsafe { self.pool.bytes(&run) };
-                reached = buffers.read(at, &mut memory[..count]);
-            }
-            parts.push(Part::Data(Data {
-                run,
-                len: u32::try_from(count).unwrap_or(u32::MAX),
-                at,
-                offset: start + at,
-                writes: request.operation == Operation::Write,
-            }));
-            if let Err(error) = reached {
-                self.give_back(parts);
-                return Err(Cannot::Reach(error));
-            }
-            done += count;
-        }
-        Ok(parts)
-    }
-
-    /// Gives the memory of parts back that no entry has.
-    fn give_back(&mut self, parts: impl IntoIterator<Item = Part>) {
-        for part in parts {
-            if let Part::Data(data) = part {
-                self.pool.give_back(data.run);
-            }
+    /// Carries out what need not go through the ring; none if it must.
+    fn at_once(&mut self, request: &Request, buffers: &dyn GuestBuffers) -> Option<Outcome> {
+        let cached = self.through == Through::Waits && !self.file.is_direct();
+        match request.operation {
+            _ if self.broken => Some(self.file.execute(request, buffers)),
+            Operation::Read if cached => self.file.read_cached(request, buffers),
+            Operation::Write if cached => Some(self.file.execute(request, buffers)),
+            _ => None,
         }
     }
 
@@ -271,7 +232,7 @@ impl UringStore {
             if let Some(piece) = self.pieces.try_remove(piece)
                 && !self.broken
             {
-                self.give_back([piece.part]);
+                cut::give_back(&mut self.pool, [piece.part]);
             }
         }
     }
@@ -326,16 +287,17 @@ impl Store for UringStore {
         if let Err(status) = admit(&self.geometry(), request, buffers) {
             return Submitted::Done(Outcome::failed(status));
         }
-        if self.broken {
-            return Submitted::Done(self.file.execute(request, buffers));
+        if let Some(outcome) = self.at_once(request, buffers) {
+            return Submitted::Done(outcome);
         }
-        match self.cut(request, buffers) {
+        let room = (COMPLETIONS as usize).saturating_sub(self.pieces.len());
+        match cut::cut(&mut self.pool, room, request, buffers) {
             Ok(parts) => {
                 self.queue(ticket, request, parts);
                 Submitted::Later
             }
             Err(Cannot::Fit) => Submitted::Done(self.file.execute(request, buffers)),
-            Err(Cannot::Reach(_)) => Submitted::Done(Outcome::failed(Status::IoError)),
+            Err(Cannot::Reach) => Submitted::Done(Outcome::failed(Status::IoError)),
         }
     }
 
@@ -344,7 +306,8 @@ impl Store for UringStore {
             let all = self.fill();
             let called = self.ring.hand_over();
             self.judge(called);
-            if all || self.ring.has_queued() {
+            let more = !all && !self.ring.has_queued();
+            if !more && !self.ring.has_work() {
                 break;
             }
         }

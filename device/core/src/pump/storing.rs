@@ -81,7 +81,8 @@ impl<Q: RequestQueue> Lane<Q> {
         let in_flight = self.with_requests(request);
         match in_flight.map(|(_, in_flight)| &mut in_flight.data) {
             Some(Data::Moving { due, .. }) => {
-                *due = Some(overdue);
+                let first = due.replace(overdue).is_none();
+                self.counters.overdue += u64::from(first);
                 true
             }
             Some(Data::Moved(_)) | None => false,
@@ -96,6 +97,7 @@ impl<Q: RequestQueue> Lane<Q> {
             None => return false,
         };
         let waits = moving || !self.in_turn.is_empty();
+        self.counters.overdue += u64::from(moving);
         if waits {
             self.in_turn.push_back((request, planned));
         }

@@ -2,12 +2,13 @@
 //! A disk in a raw file or on a block device of the host.
 
 use std::fs::{File, TryLockError};
-use std::io;
+use std::io::{self, IoSliceMut};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{FileExt, FileTypeExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FallocateFlags, Mode, OFlags};
+use rustix::io::{Errno, ReadWriteFlags, preadv2};
 
 use super::aligned::AlignedBuffer;
 use super::{Geometry, Store, admit};
@@ -157,6 +158,35 @@ impl FileStore {
     /// Whether the host's page cache is passed by.
     pub fn is_direct(&self) -> bool {
         self.direct
+    }
+
+    /// Carries a read out if the host's page cache has all of it, and none that
+    /// would wait for the disk. Through O_DIRECT there is no page cache, and
+    /// some file systems cannot tell; [`FileStore::tells_what_waits`] can.
+    pub fn read_cached(
+        &mut self,
+        request: &Request,
+        buffers: &dyn GuestBuffers,
+    ) -> Option<Outcome> {
+        let extent = request.extents.first()?;
+        let read = self.transfer(extent, |file, piece, offset, done| {
+            let mut into = [IoSliceMut::new(piece)];
+            let read = preadv2(file, &mut into, offset, ReadWriteFlags::NOWAIT)?;
+            match read == piece.len() {
+                true => buffers.write(done, piece).map_err(io::Error::other),
+                false => Err(io::ErrorKind::WouldBlock.into()),
+            }
+        });
+        read.is_ok().then(|| Outcome::ok(request.bytes()))
+    }
+
+    /// Whether the file system can tell a read that would wait for the disk from
+    /// one that would not.
+    pub fn tells_what_waits(&self) -> bool {
+        let mut byte = [0];
+        let mut into = [IoSliceMut::new(&mut byte)];
+        let read = preadv2(&self.file, &mut into, 0, ReadWriteFlags::NOWAIT);
+        !self.direct && matches!(read, Ok(_) | Err(Errno::AGAIN))
     }
 
     /// Reads one block: alignment that the host refuses shows up here rather

@@ -101,7 +101,9 @@ pub trait Store: Send {
     /// is pending.
     fn wait(&mut self) {}
 
-    /// Readable when [`Store::push`] may find that something has ended.
+    /// Becomes readable, or does so again, when [`Store::push`] may find that
+    /// something has ended. Nobody need read it: who waits is told of each time
+    /// (edge-triggered, in epoll's terms).
     fn wakes(&self) -> Option<BorrowedFd<'_>> {
         None
     }

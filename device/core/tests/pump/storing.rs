@@ -68,6 +68,7 @@ fn a_completion_comes_at_its_time_if_its_data_came_before() {
     bench.run_until(80);
     assert_eq!(tags(&bench, 0), [1]);
     assert_eq!(completed(&bench), (micros(80), micros(80)));
+    assert_eq!(bench.count("overdue"), 0);
 }
 
 #[test]
@@ -78,7 +79,7 @@ fn a_completion_whose_data_comes_late_comes_with_it_and_says_when_it_was_due() {
         bench.run_until(200);
         assert!(tags(&bench, 0).is_empty());
         assert_eq!(bench.drivers[0].signals(), 0);
-        assert_eq!(bench.count("in_flight"), 1);
+        assert_eq!((bench.count("in_flight"), bench.count("overdue")), (1, 1));
         disk.end(1);
         look(&mut bench);
         assert_eq!(tags(&bench, 0), [1]);

@@ -32,10 +32,15 @@ const SCENARIO: &str = concat!(
     "/../../guest-tests/scenarios/shuffle-and-storm.toml"
 );
 
+/// Ways to the file: the one that is chosen, and one on which everything that
+/// is in flight is the kernel's when the device is killed.
+const WAYS: [&[&str]; 2] = [&[], &["--file-io", "uring", "--direct"]];
+
 /// One that serves the file `disk` of its folder.
-fn device(scratch: Scratch) -> Daemon {
+fn device(scratch: Scratch, way: &[&str]) -> Daemon {
     let disk = scratch.path("disk");
-    let args = ["--scenario", SCENARIO, "--blk-file", disk.to_str().unwrap()];
+    let mut args = vec!["--scenario", SCENARIO, "--blk-file", disk.to_str().unwrap()];
+    args.extend(way);
     Daemon::start_in(scratch, &args)
 }
 
@@ -166,15 +171,19 @@ impl Load {
 
 #[test]
 fn a_device_killed_fifty_times_amid_io_loses_nothing_and_repeats_nothing() {
+    WAYS.into_iter().for_each(is_killed_fifty_times);
+}
+
+fn is_killed_fifty_times(way: &[&str]) {
     let scratch = Scratch::new();
     scratch.write("disk", vec![0; 1 << 20]);
-    let mut daemon = device(scratch);
+    let mut daemon = device(scratch, way);
     let mut load = Load::new(&daemon.scratch.socket());
     load.submit_all();
     for kill in 0..KILLS {
         // Differently far each time, and each time amid everything.
         load.keep_going(usize::try_from(kill * 37 % 101).unwrap() + 1);
-        daemon = device(killed(daemon));
+        daemon = device(killed(daemon), way);
         load.driver.reconnect(&daemon.scratch.socket());
     }
     load.finish();
@@ -209,9 +218,13 @@ fn a_driver_that_loses_its_connection_finds_its_requests_again() {
 
 #[test]
 fn what_was_flushed_before_a_kill_is_in_the_file_and_on_the_next_disk() {
+    WAYS.into_iter().for_each(is_killed_after_flushes);
+}
+
+fn is_killed_after_flushes(way: &[&str]) {
     let scratch = Scratch::new();
     let disk = scratch.write("disk", vec![0; 1 << 20]);
-    let mut daemon = device(scratch);
+    let mut daemon = device(scratch, way);
     for round in 1..=10u8 {
         let mut driver = daemon.driver(2);
         let offset = u64::from(round) * 8192;
@@ -232,7 +245,7 @@ fn what_was_flushed_before_a_kill_is_in_the_file_and_on_the_next_disk() {
                 "{round}: {earlier}"
             );
         }
-        daemon = device(scratch);
+        daemon = device(scratch, way);
         assert_eq!(daemon.driver(1).read_now(0, 0, offset, 4096), [round; 4096]);
     }
 }

@@ -12,6 +12,7 @@ mod cost;
 mod decisions;
 mod events;
 mod faults;
+mod file_io;
 mod holding;
 mod interrupts;
 mod io;

@@ -4,102 +4,82 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod model;
+mod support;
+
 use std::collections::HashMap;
 use std::fs::{self, File};
-use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
 
-use irqstorm_core::request::{
-    Extent, Operation, Outcome, QueueId, Request, RequestId, SECTOR_SIZE, Sector, Status,
-};
-use irqstorm_core::store::{FileOptions, FileStore, Geometry, Store, Submitted, Ticket};
+use irqstorm_core::request::{Extent, Operation, Outcome, Request, SECTOR_SIZE, Sector, Status};
+use irqstorm_core::store::{FileOptions, FileStore, Geometry, Store, Submitted};
 use irqstorm_front_end::{CacheMode, WriteCache};
 use irqstorm_testing::store::{keeps_data, odd_geometry, refuses_what_it_must};
 use irqstorm_testing::{Bytes, Waited};
-use irqstorm_uring::{Refused, UringStore};
-use proptest::prelude::*;
+use irqstorm_uring::{Through, UringStore};
+use rustix::event::{Timespec, epoll};
 
-/// A folder of files on a disk, which is gone in the end.
-struct Files {
-    folder: tempfile::TempDir,
-    count: u32,
-}
-
-impl Files {
-    /// Not in /tmp, which may be memory: O_DIRECT has to be one.
-    fn new() -> Files {
-        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-        Files { folder, count: 0 }
-    }
-
-    fn path(&self) -> PathBuf {
-        self.folder.path().join(format!("disk{}", self.count))
-    }
-
-    /// A store on a new file of zeroes.
-    fn store(&mut self, geometry: Geometry, direct: bool) -> UringStore {
-        self.count += 1;
-        let file = File::create(self.path()).unwrap();
-        file.set_len(geometry.sectors * SECTOR_SIZE).unwrap();
-        let options = FileOptions {
-            block_size: geometry.block_size,
-            read_only: geometry.read_only,
-            direct,
-        };
-        let file = FileStore::open(&self.path(), options).unwrap();
-        let store = UringStore::new(file);
-        store.unwrap_or_else(|refused| panic!("no ring here: {}", told(&refused)))
-    }
-}
-
-fn told(refused: &Refused) -> String {
-    refused.why.to_string()
-}
-
-fn ticket(number: u64) -> Ticket {
-    Ticket {
-        queue: QueueId(0),
-        request: RequestId(number),
-    }
-}
-
-fn transfer(operation: Operation, start: u64, sectors: u64) -> Request {
-    Request::transfer(operation, Sector(start), sectors)
-}
-
-fn buffers(sectors: u64, fill: u8) -> Bytes {
-    Bytes::new(vec![fill; usize::try_from(sectors * SECTOR_SIZE).unwrap()])
-}
-
-/// Waits for everything that is under way: how each ended, by its number, with
-/// the buffers that it came with.
-fn finish_all(
-    store: &mut dyn Store,
-    mut under_way: HashMap<u64, Bytes>,
-) -> HashMap<u64, (Outcome, Vec<u8>)> {
-    let mut ended = HashMap::new();
-    while store.pending() > 0 {
-        store.wait();
-        while let Some(one) = store.ended() {
-            let number = one.ticket.request.0;
-            let buffers = under_way.remove(&number).unwrap();
-            let outcome = store.finish(&one, &buffers);
-            ended.insert(number, (outcome, buffers.take()));
-        }
-    }
-    assert!(under_way.is_empty());
-    ended
-}
+use support::{Files, buffers, finish_all, ticket, transfer};
 
 #[test]
 fn it_does_what_every_store_does_buffered_and_direct() {
     for direct in [false, true] {
         let mut files = Files::new();
         let mut make =
-            |geometry| -> Box<dyn Store> { Box::new(Waited(files.store(geometry, direct))) };
+            |geometry| -> Box<dyn Store> { Box::new(Waited::new(files.store(geometry, direct))) };
         keeps_data(&mut make);
         refuses_what_it_must(&mut make);
     }
+}
+
+#[test]
+fn what_the_page_cache_has_is_done_at_once_and_what_it_has_not_later() {
+    let mut files = Files::new();
+    let mut make = |geometry| -> Box<dyn Store> {
+        let store = files.store_through(geometry, false, Through::Waits);
+        Box::new(Waited::new(store))
+    };
+    keeps_data(&mut make);
+    refuses_what_it_must(&mut make);
+    let mut store = files.store_through(odd_geometry(), false, Through::Waits);
+    store.begin();
+    let data = buffers(64, 3);
+    let write = transfer(Operation::Write, 0, 64);
+    let submitted = store.submit(ticket(1), &write, &data);
+    assert_eq!(submitted, Submitted::Done(Outcome::ok(0)));
+    let (read, bytes) = (transfer(Operation::Read, 0, 64), 64 * SECTOR_SIZE);
+    let data = buffers(64, 0);
+    let submitted = store.submit(ticket(2), &read, &data);
+    assert_eq!(submitted, Submitted::Done(Outcome::ok(bytes)));
+    assert_eq!(data.take(), vec![3; 64 * 512]);
+    let data = Bytes::default();
+    let flush = Request::bare(Operation::Flush);
+    assert_eq!(store.submit(ticket(3), &flush, &data), Submitted::Later);
+    finish_all(&mut store, HashMap::from([(3, data)]));
+    // Now it is clean, so that the page cache can let go of it.
+    let file = File::open(files.path()).unwrap();
+    rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).unwrap();
+    let data = buffers(64, 0);
+    assert_eq!(store.submit(ticket(4), &read, &data), Submitted::Later);
+    let ended = finish_all(&mut store, HashMap::from([(4, data)]));
+    assert_eq!(ended[&4], (Outcome::ok(bytes), vec![3; 64 * 512]));
+}
+
+#[test]
+fn a_file_in_memory_needs_no_ring() {
+    let folder = tempfile::tempdir_in("/dev/shm").unwrap();
+    let path = folder.path().join("disk");
+    fs::write(&path, [0; 4096]).unwrap();
+    let options = FileOptions {
+        block_size: 512,
+        read_only: false,
+        direct: false,
+    };
+    let in_memory = FileStore::open(&path, options).unwrap();
+    assert_eq!(Through::what_pays(&in_memory), None);
+    let files = Files::new();
+    fs::write(files.path(), [0; 4096]).unwrap();
+    let on_disk = FileStore::open(&files.path(), options).unwrap();
+    assert_eq!(Through::what_pays(&on_disk), Some(Through::Waits));
 }
 
 #[test]
@@ -296,152 +276,55 @@ fn what_nobody_wants_any_more_leaves_room_for_others() {
 }
 
 #[test]
-fn its_fd_is_readable_when_something_has_ended_and_not_before() {
+fn whoever_waits_for_it_is_told_when_something_has_ended() {
     for direct in [false, true] {
         let mut files = Files::new();
         let mut store = files.store(odd_geometry(), direct);
         store.begin();
-        let data = Bytes::default();
-        for number in 0..50 {
-            let fill = buffers(8, 1);
-            let write = transfer(Operation::Write, 0, 8);
-            store.submit(ticket(1), &write, &fill);
-            finish_all(&mut store, HashMap::from([(1, fill)]));
-            assert!(!is_readable(&store, 0), "{number}: nothing is under way");
-            store.submit(ticket(2), &Request::bare(Operation::Flush), &data);
-            store.push();
-            if store.ended().is_some_and(|ended| {
-                store.forget(&ended);
-                true
-            }) {
-                continue;
-            }
-            // A failure to wake is a hang; this bounds it.
-            assert!(is_readable(&store, 10), "{number}: it was not told");
-            store.push();
-            let ended = store.ended().unwrap();
-            assert_eq!(store.finish(&ended, &data), Outcome::ok(0));
-        }
-    }
-}
-
-fn is_readable(store: &UringStore, seconds: i64) -> bool {
-    use rustix::event::{PollFd, PollFlags, Timespec, poll};
-    let wakes = store.wakes().unwrap();
-    let mut fds = [PollFd::new(&wakes, PollFlags::IN)];
-    let patience = Timespec {
-        tv_sec: seconds,
-        tv_nsec: 0,
-    };
-    poll(&mut fds, Some(&patience)).unwrap() > 0
-}
-
-/// Requests that may be under way together, and after how many of them to look.
-#[derive(Clone, Debug)]
-struct Step {
-    operation: Operation,
-    start: u64,
-    sectors: u64,
-    waits: bool,
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    let operation = prop_oneof![
-        4 => Just(Operation::Read),
-        4 => Just(Operation::Write),
-        1 => Just(Operation::WriteZeroes),
-        1 => Just(Operation::Discard),
-    ];
-    // Small ones mostly; some of several pieces.
-    let sectors = prop_oneof![8 => 1u64..32, 1 => 2_000u64..6_000];
-    (operation, 0u64..6_000, sectors, prop::bool::weighted(0.2)).prop_map(
-        |(operation, start, sectors, waits)| Step {
-            operation,
-            start,
-            sectors,
-            waits,
-        },
-    )
-}
-
-fn range(start: u64, sectors: u64) -> std::ops::Range<usize> {
-    let byte = |sector: u64| usize::try_from(sector * SECTOR_SIZE).unwrap();
-    byte(start)..byte(start + sectors)
-}
-
-/// Requests on their way, and what is to be found when they have ended.
-#[derive(Default)]
-struct UnderWay {
-    buffers: HashMap<u64, Bytes>,
-    expected: HashMap<u64, Vec<u8>>,
-    places: Vec<(u64, u64)>,
-}
-
-impl UnderWay {
-    fn overlaps(&self, step: &Step) -> bool {
-        let mut places = self.places.iter();
-        places.any(|&(start, end)| step.start < end && start < step.start + step.sectors)
-    }
-
-    fn settle(&mut self, store: &mut dyn Store) {
-        let ended = finish_all(store, std::mem::take(&mut self.buffers));
-        for (number, (outcome, data)) in ended {
-            assert_eq!(outcome.status, Status::Ok);
-            if let Some(expected) = self.expected.remove(&number) {
-                assert!(data == expected, "request {number} read something else");
-            }
-        }
-        self.places.clear();
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
-
-    /// Whatever is under way at once, as long as no two touch the same place,
-    /// reads find what was written last.
-    #[test]
-    fn many_at_once_do_what_one_after_the_other_does(
-        steps in prop::collection::vec(step(), 1..120),
-        direct in any::<bool>(),
-    ) {
-        let mut files = Files::new();
-        let mut store = files.store(odd_geometry(), direct);
-        store.begin();
-        let mut model = vec![0u8; range(0, odd_geometry().sectors).end];
-        let mut under_way = UnderWay::default();
-        for (number, step) in (1u64..).zip(&steps) {
-            if under_way.overlaps(step) {
-                under_way.settle(&mut store);
-            }
-            let place = range(step.start, step.sectors);
-            let fill = u8::try_from(number).unwrap();
-            let mut data = Bytes::default();
-            match step.operation {
-                Operation::Write => {
-                    model[place].fill(fill);
-                    data = buffers(step.sectors, fill);
+        let waiter = Waiter::new(&store);
+        for number in 0..200 {
+            let operation = match number % 3 {
+                0 => Request::bare(Operation::Flush),
+                1 => transfer(Operation::Read, number * 8, 8),
+                _ => transfer(Operation::Write, number * 8, 8),
+            };
+            let data = buffers(if number % 3 == 0 { 0 } else { 8 }, 1);
+            let submitted = store.submit(ticket(number), &operation, &data);
+            assert_eq!(submitted, Submitted::Later);
+            let ended = loop {
+                store.push();
+                match store.ended() {
+                    Some(ended) => break ended,
+                    // Not to be told is to wait for ever; this bounds it.
+                    None => assert!(waiter.is_told(), "{number}: it was not told"),
                 }
-                Operation::Read => {
-                    under_way.expected.insert(number, model[place].to_vec());
-                    data = buffers(step.sectors, 0xee);
-                }
-                _ => model[place].fill(0),
-            }
-            let request = transfer(step.operation, step.start, step.sectors);
-            let submitted = store.submit(ticket(number), &request, &data);
-            prop_assert_eq!(submitted, Submitted::Later);
-            under_way.buffers.insert(number, data);
-            under_way.places.push((step.start, step.start + step.sectors));
-            match step.waits {
-                true => under_way.settle(&mut store),
-                false => store.push(),
-            }
+            };
+            assert_eq!(store.finish(&ended, &data).status, Status::Ok);
         }
-        under_way.settle(&mut store);
-        drop(store);
-        let mut content = vec![0; model.len()];
-        File::open(files.path()).unwrap().read_exact_at(&mut content, 0).unwrap();
-        prop_assert!(content == model);
+    }
+}
+
+/// Waits as the device's loop does.
+struct Waiter(rustix::fd::OwnedFd);
+
+impl Waiter {
+    fn new(store: &UringStore) -> Waiter {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).unwrap();
+        let once = epoll::EventFlags::IN | epoll::EventFlags::ET;
+        let data = epoll::EventData::new_u64(1);
+        epoll::add(&epoll, store.wakes().unwrap(), data, once).unwrap();
+        Waiter(epoll)
+    }
+
+    fn is_told(&self) -> bool {
+        let mut events = [epoll::Event {
+            flags: epoll::EventFlags::empty(),
+            data: epoll::EventData::new_u64(0),
+        }];
+        let patience = Timespec {
+            tv_sec: 10,
+            tv_nsec: 0,
+        };
+        epoll::wait(&self.0, &mut events, Some(&patience)).unwrap() > 0
     }
 }
