@@ -107,7 +107,8 @@ impl Guest {
         self.channels.connect_again(&machine.sockets.report)
     }
 
-    /// Waits for the agent after a reset.
+    /// Waits for the agent after a reset. Meanwhile QEMU does not end with a guest
+    /// that panics; the console tells.
     pub(crate) fn meet(
         &mut self,
         machine: &Machine,
@@ -115,7 +116,7 @@ impl Guest {
         limit: Duration,
     ) -> Result<(), Failure> {
         self.hello = self.channels.meet(machine, kernel, limit)?;
-        Ok(())
+        Qmp::connect(&self.channels.monitor)?.end_at_restart()
     }
 
     /// What the guest is.

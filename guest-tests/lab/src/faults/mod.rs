@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use irqstorm_agent::catalogue::Shape;
+use irqstorm_images::Progress;
 use serde::Serialize;
 
 use crate::failure::Failure;
@@ -116,6 +117,8 @@ fn between(
         if Load::begin(session)?.until_next(session, row.times)? {
             let before = usage(session)?;
             row.happened(happen(session, row.times))?;
+            // The boot was a stage of its own.
+            session.bench().stages.begin(row.fault.name(), None);
             say(session, row, times);
             if row.fault == Fault::GuestReset {
                 row.same_connections(before.as_ref(), usage(session)?.as_ref());
@@ -161,7 +164,7 @@ fn replugs(session: &mut Session, row: &mut Row, times: u32) -> Result<(), Failu
 }
 
 fn say(session: &mut Session, row: &Row, times: u32) {
-    let stage = format!("{} {} of {times}", row.fault.name(), row.times);
+    let stage = format!("{} of {times}", row.times);
     session.bench().stages.detail(&stage);
 }
 

@@ -17,8 +17,11 @@ const SETTLED: u32 = 2;
 pub(super) struct Usage {
     fds: i64,
     threads: i64,
-    /// Memory of its own in KiB: what it shares with the guest is the guest's,
-    /// and becomes more as the guest uses more of it.
+    /// Mappings that it shares with others: of the guest's memory, and of what
+    /// is in flight.
+    shared: i64,
+    /// Memory of its own in KiB: that of the guest comes to be resident as the
+    /// guest uses it.
     memory: i64,
     /// Its sockets, by inode.
     sockets: BTreeSet<PathBuf>,
@@ -31,6 +34,8 @@ pub(crate) struct Growth {
     pub(crate) fds: i64,
     /// Threads.
     pub(crate) threads: i64,
+    /// Mappings shared with others.
+    pub(crate) shared: i64,
     /// Memory of its own in KiB.
     pub(crate) memory_kib: i64,
 }
@@ -39,16 +44,19 @@ impl Usage {
     /// A process', as /proc has it (proc_pid_status(5)).
     pub(super) fn of(pid: u32) -> Result<Usage, Failure> {
         let process = PathBuf::from(format!("/proc/{pid}"));
-        let status = process.join("status");
-        let text = fs::read_to_string(&status).map_err(io_failure("read", &status))?;
+        let read = |name: &str| {
+            let path = process.join(name);
+            fs::read_to_string(&path).map_err(io_failure("read", &path))
+        };
         let fds = entries(&process.join("fd"))?;
         // One may have been closed since.
         let targets = fds.iter().filter_map(|fd| fs::read_link(fd).ok());
         Ok(Usage {
             fds: count(&fds),
             threads: count(&entries(&process.join("task"))?),
+            shared: shared(&read("maps")?),
             // A process that has just ended has none.
-            memory: field(&text, "RssAnon:").unwrap_or(0),
+            memory: field(&read("status")?, "RssAnon:").unwrap_or(0),
             sockets: targets.filter(|target| is_socket(target)).collect(),
         })
     }
@@ -63,6 +71,7 @@ impl Usage {
         Growth {
             fds: self.fds - before.fds,
             threads: self.threads - before.threads,
+            shared: self.shared - before.shared,
             memory_kib: self.memory - before.memory,
         }
     }
@@ -100,6 +109,14 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
 
 fn count(entries: &[PathBuf]) -> i64 {
     i64::try_from(entries.len()).unwrap_or(i64::MAX)
+}
+
+/// Lines like `7f00-7f01 rw-s 0 00:01 5 /memfd:ram (deleted)`, as proc_pid_maps(5)
+/// has them.
+fn shared(maps: &str) -> i64 {
+    let permissions = maps.lines().filter_map(|line| line.split(' ').nth(1));
+    let count = permissions.filter(|word| word.ends_with('s')).count();
+    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 /// `socket:[12345]`, as proc_pid_fd(5) has it.
@@ -141,10 +158,19 @@ mod tests {
         assert_eq!(field("Name:\tx\n", "RssAnon:"), None);
     }
 
+    #[test]
+    fn what_is_shared_is_told_from_what_is_not() {
+        let maps = "7f00-7f01 rw-s 00000000 00:01 5 /memfd:ram (deleted)\n\
+                    7f02-7f03 rw-p 00000000 00:00 0\n\
+                    7f04-7f05 r--p 00000000 08:01 9 /usr/lib/s s\n";
+        assert_eq!(shared(maps), 1);
+    }
+
     fn used(fds: i64) -> Option<Usage> {
         Some(Usage {
             fds,
             threads: 3,
+            shared: 1,
             memory: 100,
             sockets: BTreeSet::new(),
         })

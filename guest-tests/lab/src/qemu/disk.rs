@@ -15,8 +15,8 @@ const ANSWER_LIMIT: u32 = 600_000;
 /// QEMU's name of a disk that can be unplugged, and of its chardev.
 pub(super) const DISK: &str = "disk";
 
-/// Its name of the slot.
-const SLOT: &str = "slot";
+/// Its name of the slot; that of a property of the port would do for none.
+const SLOT: &str = "disk-slot";
 
 const VHOST_USER: &str = "vhost-user-blk-pci";
 
