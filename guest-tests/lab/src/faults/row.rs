@@ -10,10 +10,11 @@ use super::usage::{Growth, Usage};
 use crate::failure::Failure;
 use crate::results::table;
 
-/// What memory may grow by. Of what a device takes once and then uses bit by
-/// bit, the larger part is touched only while it works: the batches of its two
-/// writers, up to 256 KiB each, and the first 132 KiB of each thread's arena. Over
-/// a hundred pauses it was 150 KiB, in the first half of them.
+/// What memory may grow by. Of what a device takes once and uses bit by bit some
+/// is touched only while it works: the batches of its two writers, up to 256 KiB
+/// each, and the arenas of its threads, which others use with each connection.
+/// Over a hundred pauses that was 150 KiB, in the first half of them; over
+/// seventy connections 500 KiB, of which the last third added 12.
 const MEMORY_KIB: i64 = 1024;
 
 /// What became of everything while one fault happened.
