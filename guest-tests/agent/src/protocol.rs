@@ -312,11 +312,14 @@ pub mod figures {
     pub const UNCLAIMED: &str = "delivered interrupts unclaimed";
 }
 
-/// The parameter and the figures of `endurance`, during which `irqstorm faults`
+/// The parameters and the figures of `endurance`, during which `irqstorm faults`
 /// lets things happen.
 pub mod endurance {
     /// The parameter: how long it goes on, in milliseconds.
     pub const MS: &str = "ms";
+    /// The parameter: with 1 it goes on until the disk was taken out of its slot
+    /// and has come back.
+    pub const UNPLUG: &str = "unplug";
     /// Rounds of writing and reading back.
     pub const ROUNDS: &str = "rounds";
     /// Bios that ended.
@@ -327,8 +330,10 @@ pub mod endurance {
     pub const TWICE: &str = "bios ended twice";
     /// Sectors that read back otherwise than written.
     pub const OTHER: &str = "sectors read differently";
-    /// Bios that ended with an error.
+    /// Bios that ended with an error although there was a disk.
     pub const ERRORS: &str = "bios failed";
+    /// Bios that ended with an error since the disk was gone.
+    pub const REFUSED: &str = "bios refused";
 }
 
 /// A task in uninterruptible sleep.

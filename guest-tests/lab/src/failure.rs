@@ -128,6 +128,9 @@ pub(crate) enum Failure {
     /// The device did not answer as it should.
     #[error("talk to the device: {0}")]
     Control(String),
+    /// QEMU did not answer, or do, as it should.
+    #[error("talk to QEMU: {0}")]
+    Monitor(String),
     /// The device refused a command.
     #[error("{command}: the device refused: {refusal}")]
     Refused {

@@ -3,6 +3,7 @@
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
+use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, Command, Stdio};
@@ -16,7 +17,7 @@ use crate::console::Console;
 use crate::failure::{Failure, io_failure};
 use crate::interrupt;
 use crate::process::{Process, describe};
-use crate::qemu::{Accel, Machine, PACKAGE, Qmp};
+use crate::qemu::{Accel, Machine, PACKAGE, Plug, Qmp};
 use crate::results::Folder;
 
 /// Between two looks at everything else while waiting for a report.
@@ -91,28 +92,31 @@ impl Guest {
         limit: Duration,
     ) -> Result<Guest, Failure> {
         let begun = Instant::now();
-        let failed = |reason: String| Failure::Boot {
-            kernel: kernel.to_owned(),
-            reason,
-            tail: outputs.console.tail(),
-        };
+        let failed = |reason| boot_failure(kernel, reason, outputs);
         let mut channels = Channels::open(qemu, machine, outputs, begun + limit, &failed)?;
-        let deadline = || (outputs.console.last_said() + limit).min(begun + limit * MOST_LIMITS);
-        loop {
-            match channels.receive(deadline())? {
-                Received::Said(said) => match *said {
-                    ToLab::Hello(hello) => return Ok(Guest { hello, channels }),
-                    ToLab::Broken { reason } => return Err(failed(reason)),
-                    _ => {}
-                },
-                Received::Ended(reason) => return Err(failed(reason)),
-                // The kernel has said something meanwhile.
-                Received::TimedOut if Instant::now() < deadline() => {}
-                Received::TimedOut => {
-                    return Err(failed(silence(begun.elapsed(), machine, outputs)));
-                }
-            }
-        }
+        let hello = channels.meet(machine, kernel, limit)?;
+        Ok(Guest { hello, channels })
+    }
+
+    /// Resets the machine, whatever its guest is at: the agent is to be met again.
+    pub(crate) fn reset(&mut self, machine: &Machine) -> Result<(), Failure> {
+        Qmp::connect(&self.channels.monitor)?.reset()?;
+        self.channels.outputs.console.restart();
+        // What the agent of before has said goes with the connection to it; the
+        // next one waits until there is another.
+        self.channels.connect_again(&machine.sockets.report)
+    }
+
+    /// Waits for the agent after a reset. Meanwhile QEMU does not end with a guest
+    /// that panics; the console tells.
+    pub(crate) fn meet(
+        &mut self,
+        machine: &Machine,
+        kernel: &str,
+        limit: Duration,
+    ) -> Result<(), Failure> {
+        self.hello = self.channels.meet(machine, kernel, limit)?;
+        Qmp::connect(&self.channels.monitor)?.end_at_restart()
     }
 
     /// What the guest is.
@@ -152,6 +156,13 @@ impl Guest {
         monitor.pause()?;
         thread::sleep(time);
         monitor.resume()
+    }
+
+    /// Has the disk unplugged, and plugged in again.
+    pub(crate) fn replug(&mut self, plug: &Plug) -> Result<(), Failure> {
+        let mut monitor = Qmp::connect(&self.channels.monitor)?;
+        monitor.unplug()?;
+        monitor.plug(plug)
     }
 
     /// Powers the guest off; ends QEMU if it does not.
@@ -214,6 +225,39 @@ impl Channels {
         })
     }
 
+    /// Lets go of the connection to the agent, and makes another one. QEMU takes
+    /// one at a time.
+    fn connect_again(&mut self, socket: &Path) -> Result<(), Failure> {
+        let _ = self.report.shutdown(Shutdown::Both);
+        self.report = UnixStream::connect(socket).map_err(io_failure("connect to", socket))?;
+        self.incoming = read_reports(&self.report).map_err(io_failure("read", socket))?;
+        Ok(())
+    }
+
+    /// Waits for the agent's hello, as long as the kernel says something on its
+    /// console within each `limit`.
+    fn meet(&mut self, machine: &Machine, kernel: &str, limit: Duration) -> Result<Hello, Failure> {
+        let begun = Instant::now();
+        let outputs = self.outputs.clone();
+        let failed = |reason| boot_failure(kernel, reason, &outputs);
+        let deadline = || (outputs.console.last_said() + limit).min(begun + limit * MOST_LIMITS);
+        loop {
+            match self.receive(deadline())? {
+                Received::Said(said) => match *said {
+                    ToLab::Hello(hello) => return Ok(hello),
+                    ToLab::Broken { reason } => return Err(failed(reason)),
+                    _ => {}
+                },
+                Received::Ended(reason) => return Err(failed(reason)),
+                // The kernel has said something meanwhile.
+                Received::TimedOut if Instant::now() < deadline() => {}
+                Received::TimedOut => {
+                    return Err(failed(silence(begun.elapsed(), machine, &outputs)));
+                }
+            }
+        }
+    }
+
     fn receive(&mut self, deadline: Instant) -> Result<Received, Failure> {
         loop {
             interrupt::check()?;
@@ -246,6 +290,14 @@ impl Channels {
             return "the kernel panicked".into();
         }
         end_of(&mut self.qemu, &self.outputs).unwrap_or_else(|| "the agent closed its port".into())
+    }
+}
+
+fn boot_failure(kernel: &str, reason: String, outputs: &Outputs) -> Failure {
+    Failure::Boot {
+        kernel: kernel.to_owned(),
+        reason,
+        tail: outputs.console.tail(),
     }
 }
 

@@ -49,22 +49,28 @@ impl Binding {
 
     /// The name of its disk, if it has one: `vda`, `nvme0n1`.
     pub(crate) fn disk(&self) -> Option<String> {
-        let block = self.device.join("block");
-        let disks = match block.is_dir() {
-            true => names_in(&block),
-            // A controller `nvmeX`, and in it a namespace `nvmeXnY`.
-            false => {
-                let controllers = self.device.join("nvme");
-                let controller = names_in(&controllers).into_iter().next()?;
-                names_in(&controllers.join(controller))
-            }
-        };
-        let is_disk = |name: &String| Path::new("/sys/block").join(name).is_dir();
-        disks.into_iter().find(is_disk)
+        disk_in(&self.device)
     }
 }
 
-fn names_in(folder: &Path) -> Vec<String> {
+/// The name of the disk of a device, by its folder.
+pub(super) fn disk_in(device: &Path) -> Option<String> {
+    let block = device.join("block");
+    let disks = match block.is_dir() {
+        true => names_in(&block),
+        // A controller `nvmeX`, and in it a namespace `nvmeXnY`.
+        false => {
+            let controllers = device.join("nvme");
+            let controller = names_in(&controllers).into_iter().next()?;
+            names_in(&controllers.join(controller))
+        }
+    };
+    let is_disk = |name: &String| Path::new("/sys/block").join(name).is_dir();
+    disks.into_iter().find(is_disk)
+}
+
+/// The names in a folder; none if there is no such folder.
+pub(super) fn names_in(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
     names.collect()

@@ -18,5 +18,6 @@ pub(crate) mod probe;
 pub(crate) mod program;
 pub(crate) mod queue;
 pub(crate) mod serve;
+pub(crate) mod slot;
 pub(crate) mod trace;
 pub(crate) mod watch;

@@ -161,6 +161,11 @@ impl Bench {
             .ok_or_else(|| Stop::Skip("no disk".into()))
     }
 
+    /// The disk under test is this one from now on.
+    pub(crate) fn disk_is(&mut self, disk: Disk) {
+        self.hello.disk = Some(disk);
+    }
+
     /// CPUs online.
     pub(crate) fn cpus(&self) -> u32 {
         self.hello.cpus

@@ -5,10 +5,10 @@
 
 use std::time::{Duration, Instant};
 
-use irqstorm_agent::protocol::endurance;
+use irqstorm_agent::protocol::{Disk, endurance};
 
 use super::bench::{all_ended, precise};
-use super::{Bench, Stop, fail};
+use super::{Bench, Stop, fail, gone, replug};
 use crate::guest::disk::Affinity;
 use crate::guest::probe::{Run, RunResult, Summary, TAGGED, UNTAGGED, VERIFY};
 
@@ -18,60 +18,87 @@ const BIOS: u64 = 4_000;
 /// Without an end for so long, bios are lost: longer than any fault takes.
 const PATIENCE_MS: u32 = 60_000;
 
+/// Operations of a [`Run`].
+pub(super) const READ: u32 = 0;
+pub(super) const WRITE: u32 = 1;
+
 pub(super) fn run(bench: &mut Bench) -> Result<(), Stop> {
     let disk = bench.prepare(Affinity::Group)?;
     let time = Duration::from_millis(bench.param(endurance::MS, 2_000)?);
-    let mut run = Run::new(&disk, BIOS);
-    run.flags = VERIFY;
-    run.tag_every = bench.tag_every(2);
-    run.timeout_ms = PATIENCE_MS;
-    run.span_sectors = (BIOS * 8).min(run.span_sectors);
-    let deadline = Instant::now() + time;
     let mut seen = Seen::default();
-    let outcome = rounds(bench, &mut run, deadline, &mut seen);
+    let outcome = match bench.param(endurance::UNPLUG, 0)? {
+        0 => rounds(bench, &disk, Instant::now() + time, &mut seen),
+        _ => replug::run(bench, &disk, &mut seen),
+    };
     bench.figure(endurance::ROUNDS, seen.rounds);
     bench.figure(endurance::BIOS, seen.ended);
     bench.figure(endurance::LOST, seen.lost);
     bench.figure(endurance::TWICE, seen.twice);
     bench.figure(endurance::OTHER, seen.other);
     bench.figure(endurance::ERRORS, seen.errors);
+    bench.figure(endurance::REFUSED, seen.refused);
     outcome
+}
+
+/// One half of a round. Each round has another pattern, or what was written
+/// before would do.
+pub(super) fn load(bench: &Bench, disk: &Disk, pattern: u64, op: u32) -> Run {
+    let mut run = Run::new(disk, BIOS);
+    run.op = op;
+    run.flags = VERIFY;
+    run.seed = u32::try_from(bench.seed.wrapping_add(pattern) & 0xffff_ffff).unwrap_or(0);
+    run.tag_every = bench.tag_every(2);
+    run.timeout_ms = PATIENCE_MS;
+    // Each block once.
+    run.span_sectors = (BIOS * 8).min(run.span_sectors);
+    run.bios = run.span_sectors / 8;
+    run
 }
 
 /// What has become of all bios so far.
 #[derive(Default)]
-struct Seen {
-    rounds: u64,
-    ended: u64,
+pub(super) struct Seen {
+    pub(super) rounds: u64,
+    pub(super) ended: u64,
     lost: u64,
     twice: u64,
-    other: u64,
+    pub(super) other: u64,
     errors: u64,
+    refused: u64,
 }
 
 impl Seen {
-    fn add(&mut self, summary: &Summary) {
-        let both = |pair: [u64; 2]| pair[UNTAGGED] + pair[TAGGED];
+    /// Adds the bios of a disk that is there.
+    pub(super) fn add(&mut self, summary: &Summary) {
+        self.count(summary);
+        self.errors += both(summary.errors);
+    }
+
+    /// Adds the bios of a disk that has gone meanwhile.
+    pub(super) fn add_refused(&mut self, summary: &Summary) {
+        self.count(summary);
+        self.refused += both(summary.errors);
+    }
+
+    fn count(&mut self, summary: &Summary) {
         self.ended += both(summary.ended);
         self.lost += summary.never_ended;
         self.twice += summary.ended_again + summary.ended_late;
         self.other += summary.bad_sectors;
-        self.errors += both(summary.errors);
     }
 }
 
-fn rounds(
-    bench: &mut Bench,
-    run: &mut Run,
-    deadline: Instant,
-    seen: &mut Seen,
-) -> Result<(), Stop> {
+/// Of tagged and untagged bios.
+pub(super) fn both(pair: [u64; 2]) -> u64 {
+    pair[UNTAGGED] + pair[TAGGED]
+}
+
+fn rounds(bench: &mut Bench, disk: &Disk, deadline: Instant, seen: &mut Seen) -> Result<(), Stop> {
     while Instant::now() < deadline || seen.rounds == 0 {
-        // Another pattern each time, or what was written before would do.
-        run.seed = u32::try_from((bench.seed + seen.rounds) & 0xffff_ffff).unwrap_or(0);
-        for op in [1, 0] {
-            run.op = op;
-            let result = bench.probe()?.run(run)?;
+        for op in [WRITE, READ] {
+            let result = bench
+                .probe()?
+                .run(&mut load(bench, disk, seen.rounds, op))?;
             seen.add(&result.summary);
             judge(&result)?;
         }
@@ -81,17 +108,17 @@ fn rounds(
     Ok(())
 }
 
-fn judge(result: &RunResult) -> Result<(), Stop> {
+/// Fails if a bio is missing, ended twice, or with an error, or read otherwise
+/// than was written.
+pub(super) fn judge(result: &RunResult) -> Result<(), Stop> {
     all_ended(result)?;
-    let summary = &result.summary;
-    if summary.ended_late > 0 {
-        return fail(format!("{} bios ended once more, late", summary.ended_late));
+    gone::ended_once(result)?;
+    read_same(&result.summary)
+}
+
+pub(super) fn read_same(summary: &Summary) -> Result<(), Stop> {
+    match summary.bad_sectors {
+        0 => Ok(()),
+        bad => fail(format!("{bad} sectors read back differently")),
     }
-    if summary.bad_sectors > 0 {
-        return fail(format!(
-            "{} sectors read back differently",
-            summary.bad_sectors
-        ));
-    }
-    Ok(())
 }

@@ -4,18 +4,19 @@
 //! from then on ends with an error; nothing hangs, and a disk that comes back
 //! works.
 //!
-//! The driver is unbound, which is as far as a guest can unplug its disk.
+//! The driver is unbound, which is as far as a guest can unplug its disk by
+//! itself; `irqstorm faults` takes it out of the machine.
 
 use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::bench::tagged_in_task;
+use super::gone;
 use super::held::{HOLD_HALF, wait_for_held};
 use super::sides;
 use super::{Bench, Stop, fail};
 use crate::guest::binding::Binding;
-use crate::guest::disk::{self, Affinity};
 use crate::guest::probe::{Run, RunResult, TAGGED};
 use irqstorm_agent::protocol::{Disk, figures};
 
@@ -40,12 +41,7 @@ pub(super) fn run(bench: &mut Bench) -> Result<(), Stop> {
     bench.figure(figures::TAGGED, summary.ended[TAGGED]);
     bench.figure(figures::TAGGED_IN_TASK, summary.end_task[TAGGED]);
     bench.figure("bios that ended with an error", summary.errors[TAGGED]);
-    if result.timed_out || summary.never_ended + summary.ended_again > 0 {
-        return fail(format!(
-            "{} of {BIOS} bios never ended, {} ended more than once",
-            summary.never_ended, summary.ended_again
-        ));
-    }
+    gone::ended_once(&result)?;
     if summary.errors[TAGGED] == 0 {
         return fail("no bio ended with an error although the disk was gone");
     }
@@ -100,11 +96,7 @@ fn unplug_under_writers(
 /// Binds the driver again, and sees that the disk works, under its old name.
 fn come_back(bench: &mut Bench, disk: &Disk, device: &Binding) -> Result<(), Stop> {
     // The old name is still taken by the probe's last run.
-    let returned = Disk {
-        name: bound(device)?,
-        ..disk.clone()
-    };
-    disk::prepare(&returned, Affinity::Group).map_err(|e| format!("set up the disk: {e}"))?;
+    let returned = bound(disk, device)?;
     let mut run = Run::new(&returned, 1_000);
     run.tag_every = 1;
     let summary = bench.run(&mut run)?;
@@ -115,23 +107,18 @@ fn come_back(bench: &mut Bench, disk: &Disk, device: &Binding) -> Result<(), Sto
     let back = sides::wait_until("the disk to come back under its name", || {
         let unbound = device.unbind();
         unbound.map_err(|e| format!("unbind {}: {e}", device.name))?;
-        Ok(bound(device)? == disk.name)
+        Ok(bound(disk, device)?.name == disk.name)
     });
     bench.load_probe()?;
     back?;
     bench.prepare_hardirq().map(drop)
 }
 
-/// Binds the driver; the name of the disk that then comes.
-fn bound(device: &Binding) -> Result<String, Stop> {
+/// Binds the driver; the disk that then comes.
+fn bound(disk: &Disk, device: &Binding) -> Result<Disk, Stop> {
     let failed = |e| format!("bind {}: {e}", device.name);
     device.bind().map_err(failed)?;
-    let mut name = None;
-    sides::wait_until("the disk to come back", || {
-        name = device.disk();
-        Ok(name.is_some())
-    })?;
-    name.ok_or_else(|| Stop::Fail(format!("{} has no disk", device.name)))
+    gone::returned(disk, || device.disk())
 }
 
 /// Whether a thread of the agent is in a function of the kernel just now.

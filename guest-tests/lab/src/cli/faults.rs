@@ -13,13 +13,23 @@ use crate::repository::DEFAULT_SCENARIO;
 const FAULTS_HELP: &str = "\
 Examples:
   irqstorm faults                               all of them, 50 times each
+  irqstorm faults --fault guest-reset --fault disk-unplugged
   irqstorm faults --fault device-killed --times 200
   irqstorm faults --times 5 --json
 
 A guest writes blocks and reads them back, without a pause, while the fault
-happens again and again. No bio may be lost, end twice, fail, or read otherwise
-than it was written, the kernel may not complain, and the device may not keep
-files, threads or memory.
+happens again and again:
+  device-killed   another device takes over what was in flight
+  guest-paused    the guest stands still for a moment
+  guest-reset     its machine is reset, and the guest boots again on the same
+                  device and connections
+  disk-unplugged  the disk is taken out of its slot and put back; bios that meet
+                  no disk end with an error, which the table calls refused
+  qemu-killed     the next guest has one queue, or one for each CPU, by turns
+
+No bio may be lost, end twice, fail, or read otherwise than it was written, the
+kernel may not complain (of an interrupt that is nobody's, say), and the device
+may not keep files, threads or memory.
 
 Exit codes:
   0    nothing of that happened

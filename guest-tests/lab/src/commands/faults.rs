@@ -86,7 +86,6 @@ fn one(
 ) -> Result<Row, Failure> {
     let (begun, stages) = (Begun::now(), Stages::new());
     let mut session = Session::open(lab, subject, trial, &arguments.results, &begun, stages)?;
-    session.bench().set_scenario()?;
     session.bench().stages.begin(fault.name(), None);
     let row = faults::run(&mut session, fault, arguments.times);
     session.bench().stages.end();

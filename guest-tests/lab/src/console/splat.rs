@@ -61,6 +61,10 @@ const PARTS: &[(&str, &str)] = &[
     // drivers/virtio/virtio_ring.c: the ring is broken from here on.
     ("is not a head!", ""),
     ("id ", "out of range"),
+    // An interrupt for which there is nobody, or nobody any more
+    // (arch/x86/kernel/irq.c, call_irq_handler() and ack_bad_irq()).
+    ("No irq handler for vector", ""),
+    ("unexpected IRQ trap at vector", ""),
 ];
 
 /// The message of a console line if a complaint begins with it.
@@ -218,6 +222,9 @@ mod tests {
             "[    3.1] WARNING: inconsistent lock state",
             "[    3.1] list_add corruption. next->prev should be prev (1), but was 2.",
             "[    3.1] virtio_blk virtio0: req.0: id 3 is not a head!",
+            "[    3.1] virtio_blk virtio0: req.0: id 300 out of range",
+            "[    3.1] __common_interrupt: 1.36 No irq handler for vector",
+            "[    3.1] unexpected IRQ trap at vector 24",
         ] {
             assert!(complaint(line).is_some(), "missed: {line}");
         }

@@ -58,12 +58,7 @@ impl Console {
 
     /// Reads a new guest's console to its end, on a thread of its own.
     pub(crate) fn follow(&self, output: impl Read + Send + 'static) {
-        {
-            let mut state = self.state();
-            state.watch.restart();
-            state.tail.clear();
-            state.last_said = Instant::now();
-        }
+        self.restart();
         let console = self.clone();
         thread::spawn(move || {
             let mut reader = BufReader::new(output);
@@ -77,6 +72,14 @@ impl Console {
                 }
             }
         });
+    }
+
+    /// What comes from now on is of a guest that has just been started.
+    pub(crate) fn restart(&self) {
+        let mut state = self.state();
+        state.watch.restart();
+        state.tail.clear();
+        state.last_said = Instant::now();
     }
 
     fn take(&self, line: &str) {

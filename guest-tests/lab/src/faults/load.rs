@@ -30,12 +30,23 @@ pub(super) struct Load {
 }
 
 impl Load {
-    /// Has the guest work.
+    /// Has the guest work for a while.
     pub(super) fn begin(session: &mut Session) -> Result<Load, Failure> {
+        Load::with(session, endurance::MS, &WORK.as_millis().to_string())
+    }
+
+    /// Has the guest work until its disk was unplugged and has come back.
+    pub(super) fn until_replugged(session: &mut Session) -> Result<Load, Failure> {
+        Load::with(session, endurance::UNPLUG, "1")
+    }
+
+    /// Under the scenario, which a boot has put out of force.
+    fn with(session: &mut Session, name: &str, value: &str) -> Result<Load, Failure> {
+        session.bench().set_scenario()?;
         let order = ToAgent::Run {
             test: TEST.to_owned(),
             seed: session.record().seed,
-            params: [(endurance::MS.to_owned(), WORK.as_millis().to_string())].into(),
+            params: [(name.to_owned(), value.to_owned())].into(),
         };
         let told = session.bench().present_guest()?.tell(&order);
         Ok(Load {
@@ -60,8 +71,8 @@ impl Load {
         self.follow(session, self.begun + LIMIT)?;
         match self.ended {
             Some(Ok(finished)) => row.add(&finished),
-            Some(Err(lost)) => row.reason = Some(lost),
-            None => row.reason = Some(format!("the load hangs for {} s", LIMIT.as_secs())),
+            Some(Err(lost)) => row.end(lost),
+            None => row.end(format!("the load hangs for {} s", LIMIT.as_secs())),
         }
         if row.reason.is_some() {
             session.bench().distrust_guest();

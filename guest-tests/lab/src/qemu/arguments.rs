@@ -8,7 +8,7 @@ use irqstorm_agent::catalogue::Shape;
 use irqstorm_agent::protocol::{CONTROL_PORT, REPORT_PORT};
 
 use super::Accel;
-use super::disk::MachineDisk;
+use super::disk::{MachineDisk, Plug};
 use super::host_files::HostFiles;
 use crate::cli::Memory;
 
@@ -94,6 +94,12 @@ impl Machine {
             files.arguments(&mut line);
         }
         line.0
+    }
+
+    /// What the monitor is told for the disk to be plugged in; `None` if it can
+    /// not be unplugged.
+    pub(crate) fn plug(&self) -> Option<Plug> {
+        self.disk.plug(&self.sockets, self.shape.queues(self.cpus))
     }
 
     /// The kernel's command line.

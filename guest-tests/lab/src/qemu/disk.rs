@@ -6,18 +6,39 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use super::arguments::{Line, Sockets, socket};
+use super::version::Reconnect;
 
 /// Milliseconds that QEMU waits for an answer of the device: to be stopped in a
 /// debugger, or starved, must not cost the guest its disk.
 const ANSWER_LIMIT: u32 = 600_000;
+
+/// QEMU's name of a disk that can be unplugged, and of its chardev.
+pub(super) const DISK: &str = "disk";
+
+/// Its name of the slot; that of a property of the port would do for none.
+const SLOT: &str = "disk-slot";
+
+const VHOST_USER: &str = "vhost-user-blk-pci";
+
+const ACPI_HOT_PLUG: &str = "ICH9-LPC.acpi-pci-hotplug-with-bridge-support";
+
+/// A disk as QEMU's monitor is told of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Plug {
+    /// The arguments of `chardev-add`.
+    pub(super) chardev: Value,
+    /// The arguments of `device_add`.
+    pub(super) device: Value,
+}
 
 /// The disk under test.
 #[derive(Clone, Debug)]
 pub(crate) enum MachineDisk {
     /// virtio-blk, served by the device over vhost-user.
     VhostUser {
-        /// How QEMU is told to connect again when the device goes, if it is.
-        reconnect: Option<&'static str>,
+        /// Of a disk that may go and come back: how QEMU is told to connect again
+        /// when the device goes. It is in a slot from which it can be taken.
+        reconnect: Option<Reconnect>,
     },
     /// An NVMe controller, served by the device over vfio-user.
     VfioUser {
@@ -48,31 +69,59 @@ impl MachineDisk {
     }
 
     /// Words for the kernel's command line, without which its driver would take
-    /// another number of queues than there are to be.
+    /// another number of queues than there are to be, or a slot would have two
+    /// masters.
     pub(super) fn words(&self, queues: u16, cpus: u16) -> Option<String> {
         match self {
             MachineDisk::VfioUser { offered, mapped } if queues < cpus.min(*offered) => {
                 Some(fewer_nvme_queues(queues, offered - queues, *mapped))
             }
+            // The agent is who empties and fills the slot, also where the kernel
+            // could (drivers/pci/pcie/portdrv.c).
+            MachineDisk::VhostUser { reconnect: Some(_) } => Some("pcie_ports=compat".to_owned()),
             _ => None,
         }
     }
 
+    /// What QEMU's monitor is told for the disk to be plugged into its slot;
+    /// `None` if it is in none.
+    pub(super) fn plug(&self, sockets: &Sockets, queues: u16) -> Option<Plug> {
+        let MachineDisk::VhostUser {
+            reconnect: Some((option, value)),
+        } = self
+        else {
+            return None;
+        };
+        let address = json!({ "type": "unix", "data": { "path": sockets.disk } });
+        let mut data = json!({ "addr": address, "server": false });
+        data[*option] = json!(value);
+        Some(Plug {
+            chardev: json!({ "id": DISK, "backend": { "type": "socket", "data": data } }),
+            device: in_slot(queues),
+        })
+    }
+
     pub(super) fn arguments(&self, line: &mut Line, sockets: &Sockets, queues: u16) {
         match self {
-            MachineDisk::VhostUser { reconnect } => {
-                let mut chardev = socket("disk", &sockets.disk, false);
-                if let Some(word) = reconnect {
-                    chardev.push(",");
-                    chardev.push(word);
-                }
-                line.option("-chardev", chardev);
+            MachineDisk::VhostUser { reconnect: None } => {
+                line.option("-chardev", socket(DISK, &sockets.disk, false));
                 // Vectors are left to QEMU: queues + 1, so that each queue has
                 // its own.
                 line.option(
                     "-device",
-                    format!("vhost-user-blk-pci,chardev=disk,num-queues={queues}"),
+                    format!("{VHOST_USER},chardev={DISK},num-queues={queues}"),
                 );
+            }
+            MachineDisk::VhostUser {
+                reconnect: Some((option, value)),
+            } => {
+                let mut chardev = socket(DISK, &sockets.disk, false);
+                chardev.push(format!(",{option}={value}"));
+                line.option("-chardev", chardev);
+                // With ACPI's way to plug the slot has no registers for it.
+                line.option("-global", format!("{ACPI_HOT_PLUG}=off"));
+                line.option("-device", format!("pcie-root-port,id={SLOT},chassis=1"));
+                device(line, in_slot(queues));
             }
             MachineDisk::VfioUser { .. } => device(
                 line,
@@ -85,6 +134,17 @@ impl MachineDisk {
             MachineDisk::Emulated(image) => image.arguments(line, queues),
         }
     }
+}
+
+/// A vhost-user disk in the slot.
+fn in_slot(queues: u16) -> Value {
+    json!({
+        "driver": VHOST_USER,
+        "id": DISK,
+        "bus": SLOT,
+        "chardev": DISK,
+        "num-queues": queues,
+    })
 }
 
 /// NVMe's driver takes a queue for each CPU, as far as there are so many. It has
@@ -134,15 +194,18 @@ fn device(line: &mut Line, description: Value) {
 mod tests {
     use super::*;
 
-    fn line(disk: &MachineDisk) -> Vec<String> {
-        let sockets = Sockets {
+    fn sockets() -> Sockets {
+        Sockets {
             disk: "/r/disk,\"1.sock".into(),
             control: PathBuf::new(),
             report: PathBuf::new(),
             monitor: PathBuf::new(),
-        };
+        }
+    }
+
+    fn line(disk: &MachineDisk) -> Vec<String> {
         let mut line = Line::default();
-        disk.arguments(&mut line, &sockets, 3);
+        disk.arguments(&mut line, &sockets(), 3);
         let words = line.into_words().into_iter();
         words.map(|word| word.into_string().unwrap()).collect()
     }
@@ -151,14 +214,30 @@ mod tests {
         serde_json::from_str(words.last().unwrap()).unwrap()
     }
 
+    fn lasting() -> MachineDisk {
+        let reconnect = Some(("reconnect-ms", 1000));
+        MachineDisk::VhostUser { reconnect }
+    }
+
     #[test]
     fn a_disk_that_outlives_its_device_is_connected_to_again() {
-        let reconnect = Some("reconnect=1");
-        let words = line(&MachineDisk::VhostUser { reconnect });
+        let words = line(&lasting());
         assert!(
-            words[1].ends_with("disk,,\"1.sock,reconnect=1"),
+            words[1].ends_with("disk,,\"1.sock,reconnect-ms=1000"),
             "{words:?}"
         );
+    }
+
+    #[test]
+    fn a_disk_is_plugged_in_again_as_it_was() {
+        let sockets = sockets();
+        let plug = lasting().plug(&sockets, 3).unwrap();
+        assert_eq!(plug.device, description(&line(&lasting())));
+        let data = &plug.chardev["backend"]["data"];
+        assert_eq!(data["addr"]["data"]["path"], "/r/disk,\"1.sock");
+        assert_eq!(data["reconnect-ms"], 1000);
+        let fixed = MachineDisk::VhostUser { reconnect: None };
+        assert!(fixed.plug(&sockets, 3).is_none());
     }
 
     #[test]

@@ -10,7 +10,7 @@ mod version;
 
 pub(crate) use accel::{Accel, Choice, choose};
 pub(crate) use arguments::{Machine, Sockets};
-pub(crate) use disk::{Image, MachineDisk};
+pub(crate) use disk::{Image, MachineDisk, Plug};
 pub(crate) use host_files::{HostFiles, check_sharing};
 pub(crate) use qmp::Qmp;
 pub(crate) use version::{PACKAGE, Version, check, has_device};

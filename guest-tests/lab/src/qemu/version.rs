@@ -41,15 +41,18 @@ impl Version {
         self < RAISES_WHEN_TOLD
     }
 
-    /// What to say behind a socket's chardev for it to be connected to again
-    /// within a second.
-    pub(crate) fn reconnect(self) -> &'static str {
+    /// How a socket's chardev is told to connect again within a second: the
+    /// option and its value.
+    pub(crate) fn reconnect(self) -> Reconnect {
         match self < RECONNECTS_IN_MS {
-            true => "reconnect=1",
-            false => "reconnect-ms=1000",
+            true => ("reconnect", 1),
+            false => ("reconnect-ms", 1000),
         }
     }
 }
+
+/// An option of a socket's chardev that has it connect again, and its value.
+pub(crate) type Reconnect = (&'static str, u32);
 
 impl fmt::Display for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

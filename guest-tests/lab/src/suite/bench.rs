@@ -123,9 +123,34 @@ impl Bench {
         self.boot(BOOT_LIMIT)
     }
 
+    /// Resets the guest's machine, whatever it is at, and waits until the guest
+    /// is up again.
+    pub(crate) fn reset_guest(&mut self) -> Result<(), Failure> {
+        self.stages.begin(&format!("reset {}", self.kernel), None);
+        let up = self.reset_and_meet();
+        self.stages.end();
+        self.trusted = up.is_ok();
+        up
+    }
+
+    fn reset_and_meet(&mut self) -> Result<(), Failure> {
+        self.guest.as_mut().ok_or_else(gone)?.reset(&self.machine)?;
+        // As for any boot.
+        self.quiet()?;
+        let guest = self.guest.as_mut().ok_or_else(gone)?;
+        guest.meet(&self.machine, &self.kernel, BOOT_LIMIT)
+    }
+
+    /// Has the guest's disk unplugged, and plugged in again.
+    pub(crate) fn replug_disk(&mut self) -> Result<(), Failure> {
+        let Some(plug) = self.machine.plug() else {
+            return Err(Failure::Monitor("the disk is in no slot".into()));
+        };
+        self.present_guest()?.replug(&plug)
+    }
+
     /// The guest that is there.
     pub(crate) fn present_guest(&mut self) -> Result<&mut Guest, Failure> {
-        let gone = || Failure::Control("the guest is gone".into());
         self.guest.as_mut().ok_or_else(gone)
     }
 
@@ -207,4 +232,8 @@ impl Bench {
             device.end();
         }
     }
+}
+
+fn gone() -> Failure {
+    Failure::Control("the guest is gone".into())
 }
