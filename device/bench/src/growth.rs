@@ -33,7 +33,7 @@ use crate::{Plan, middle};
 
 /// Queues over which many requests are spread: none may have more than the
 /// largest ring.
-const MANY: u16 = 16;
+const MANY: u16 = 32;
 
 /// Requests that come and go at a time.
 const BATCH: u32 = 64;
@@ -196,12 +196,12 @@ impl Rig {
             turn: 0,
         };
         (0..case.queues()).for_each(|queue| rig.attach(QueueId(queue)));
-        let each = case.before().div_ceil(u32::from(case.queues()));
+        // By turns, as they will go: each queue keeps as many as it has.
         let mut left = case.before();
-        for queue in 0..rig.made.len() {
-            let some = each.min(left);
+        while left > 0 {
+            let some = BATCH.min(left);
             left -= some;
-            rig.arrive(queue, some);
+            rig.arrive(some)?;
         }
         Ok(rig)
     }
@@ -222,22 +222,26 @@ impl Rig {
         self.pump.handle(message, &self.now);
     }
 
-    /// A driver makes so many requests, and all are taken.
-    fn arrive(&mut self, queue: usize, count: u32) {
-        let id = u16::try_from(queue).unwrap_or_default();
+    /// The next driver makes so many requests, and all are taken.
+    fn arrive(&mut self, count: u32) -> anyhow::Result<()> {
+        let queue = self.turn % self.made.len();
+        self.turn += 1;
+        let id = QueueId(u16::try_from(queue)?);
         self.made[queue].set(count);
-        self.pump.kick(QueueId(id), &self.now);
+        self.pump.kick(id, &self.now);
         while self.made[queue].get() > 0 {
+            ensure!(self.pump.attached() == self.made.len(), "a queue broke");
             self.pump.tick(&self.now);
         }
+        Ok(())
     }
 
     /// Nanoseconds for each that comes and each that goes.
     fn measure(mut self, time: Duration) -> anyhow::Result<f64> {
-        self.turns(BATCH);
+        self.turns(BATCH)?;
         let (begun, before) = (Instant::now(), self.completed.get());
         while begun.elapsed() < time {
-            self.turns(BATCH);
+            self.turns(BATCH)?;
         }
         let elapsed = begun.elapsed();
         let completed = self.completed.get() - before;
@@ -245,13 +249,11 @@ impl Rig {
         Ok(elapsed.as_nanos() as f64 / completed as f64)
     }
 
-    fn turns(&mut self, count: u32) {
+    fn turns(&mut self, count: u32) -> anyhow::Result<()> {
         for _ in 0..count {
-            let queue = self.turn % self.made.len();
-            self.turn += 1;
             match self.case {
                 Case::Held(_) => {
-                    self.arrive(queue, BATCH);
+                    self.arrive(BATCH)?;
                     self.release();
                 }
                 Case::Planned(_) => {
@@ -259,14 +261,15 @@ impl Rig {
                     let before = self.completed.get();
                     self.pump.tick(&self.now);
                     let gone = self.completed.get() - before;
-                    self.arrive(queue, u32::try_from(gone).unwrap_or(0));
+                    self.arrive(u32::try_from(gone)?)?;
                 }
                 Case::Events(_) | Case::Queues(_) => {
-                    self.arrive(queue, BATCH);
+                    self.arrive(BATCH)?;
                     self.pump.tick(&self.now);
                 }
             }
         }
+        Ok(())
     }
 
     fn release(&mut self) {

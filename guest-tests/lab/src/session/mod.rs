@@ -17,7 +17,8 @@ mod trial;
 mod watcher;
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use chrono::{SecondsFormat, Utc};
 
@@ -46,6 +47,11 @@ const EVENTS: &str = "events.ndjson";
 
 /// What the device says, in the results.
 const DEVICE_LOG: &str = "device.log";
+
+/// How long QEMU may take to set up the queues of a device that is there again,
+/// and how often it is looked whether it has.
+const CONNECTS: Duration = Duration::from_secs(30);
+const CONNECTION_LOOKS: Duration = Duration::from_millis(5);
 
 /// When a run began: before its builds, if it had any.
 #[derive(Clone, Debug)]
@@ -220,12 +226,27 @@ impl Session {
     /// Kills the device, which has no say in it, and starts another in its
     /// place, under the same scenario.
     pub(crate) fn replace_device(&mut self) -> Result<(), Failure> {
+        self.await_queues()?;
         let Some(options) = &self.options else {
             return Ok(());
         };
         drop(self.bench.device.take());
         self.bench.device = Some(Device::start(options, &self.folder.join(DEVICE_LOG))?);
         self.bench.set_scenario()
+    }
+
+    /// Waits until QEMU has set up the device's queues. QEMU 7.2 to 9.0 gives
+    /// the next device no chance if one ends while it connects to it (mended by
+    /// "vhost-user: fix lost reconnect again"): that is not what is tried here.
+    fn await_queues(&mut self) -> Result<(), Failure> {
+        let patience = Instant::now() + CONNECTS;
+        while Instant::now() < patience {
+            match self.bench.status()? {
+                Some(status) if !status.connected => thread::sleep(CONNECTION_LOOKS),
+                _ => break,
+            }
+        }
+        Ok(())
     }
 
     /// What is known so far.
