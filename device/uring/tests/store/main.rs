@@ -325,6 +325,12 @@ impl Waiter {
             tv_sec: 10,
             tv_nsec: 0,
         };
-        epoll::wait(&self.0, &mut events, Some(&patience)).unwrap() > 0
+        // The ring may interrupt whoever made it to have it look.
+        loop {
+            match epoll::wait(&self.0, &mut events, Some(&patience)) {
+                Err(rustix::io::Errno::INTR) => {}
+                told => return told.unwrap() > 0,
+            }
+        }
     }
 }
