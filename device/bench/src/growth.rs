@@ -19,7 +19,7 @@ use irqstorm_core::control::{Command, Selection};
 use irqstorm_core::event::{Event, EventSink, Floor};
 use irqstorm_core::inbox::{Message, Respond};
 use irqstorm_core::pump::{Pump, PumpConfig};
-use irqstorm_core::queue::{BrokenQueue, BufferError, GuestBuffers, Lie, RequestQueue, Taken};
+use irqstorm_core::queue::{BrokenQueue, GuestBuffers, Lie, NoBuffers, RequestQueue, Taken};
 use irqstorm_core::request::{Operation, Outcome, QueueId, Request, Sector};
 use irqstorm_core::scenario::Scenario;
 use irqstorm_core::store::{Geometry, Store};
@@ -341,23 +341,6 @@ impl Store for Nowhere {
     }
 }
 
-/// No memory.
-struct Nothing;
-
-impl GuestBuffers for Nothing {
-    fn len(&self) -> u64 {
-        0
-    }
-
-    fn read(&self, offset: u64, _: &mut [u8]) -> Result<(), BufferError> {
-        Err(BufferError(offset))
-    }
-
-    fn write(&self, offset: u64, _: &[u8]) -> Result<(), BufferError> {
-        Err(BufferError(offset))
-    }
-}
-
 /// A queue that costs nothing.
 struct Source {
     left: Rc<Cell<u32>>,
@@ -386,7 +369,7 @@ impl RequestQueue for Source {
     }
 
     fn with_buffers<R>(&self, (): &(), use_buffers: impl FnOnce(&dyn GuestBuffers) -> R) -> R {
-        use_buffers(&Nothing)
+        use_buffers(&NoBuffers)
     }
 
     fn complete(&mut self, (): (), _: Outcome, _: Option<Lie>) -> Result<(), BrokenQueue> {

@@ -38,6 +38,30 @@ pub trait GuestBuffers {
     }
 }
 
+/// No bytes: the data of a request that has none.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoBuffers;
+
+impl GuestBuffers for NoBuffers {
+    fn len(&self) -> u64 {
+        0
+    }
+
+    fn read(&self, offset: u64, to: &mut [u8]) -> Result<(), BufferError> {
+        match to {
+            [] => Ok(()),
+            _ => Err(BufferError(offset)),
+        }
+    }
+
+    fn write(&self, offset: u64, from: &[u8]) -> Result<(), BufferError> {
+        match from {
+            [] => Ok(()),
+            _ => Err(BufferError(offset)),
+        }
+    }
+}
+
 /// Guest memory that is not there, or an offset beyond the request's data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("guest buffers end before byte {0} of the request's data")]

@@ -7,7 +7,7 @@ use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use irqstorm_core::queue::GuestBuffers;
+use irqstorm_core::queue::{GuestBuffers, NoBuffers};
 use irqstorm_core::request::{Operation, Outcome, Request, Status};
 use irqstorm_core::store::{Ended, Geometry, Store, Submitted, Ticket};
 
@@ -69,30 +69,6 @@ impl<S: Store> WriteCache<S> {
         let flush = Request::bare(Operation::Flush);
         self.store.submit(ticket, &flush, &NoBuffers)
     }
-}
-
-/// An empty run of guest memory: a flush has no data.
-struct NoBuffers;
-
-impl GuestBuffers for NoBuffers {
-    fn len(&self) -> u64 {
-        0
-    }
-
-    fn read(&self, offset: u64, to: &mut [u8]) -> Result<(), irqstorm_core::queue::BufferError> {
-        reach_nothing(offset, to.len())
-    }
-
-    fn write(&self, offset: u64, from: &[u8]) -> Result<(), irqstorm_core::queue::BufferError> {
-        reach_nothing(offset, from.len())
-    }
-}
-
-fn reach_nothing(offset: u64, len: usize) -> Result<(), irqstorm_core::queue::BufferError> {
-    if offset == 0 && len == 0 {
-        return Ok(());
-    }
-    Err(irqstorm_core::queue::BufferError(offset))
 }
 
 impl<S: Store> Store for WriteCache<S> {

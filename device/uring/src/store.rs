@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use irqstorm_core::queue::{BufferError, GuestBuffers};
+use irqstorm_core::queue::{BufferError, GuestBuffers, NoBuffers};
 use irqstorm_core::request::{Operation, Outcome, Request, Status};
 use irqstorm_core::store::{Ended, FileStore, Geometry, Store, Submitted, Ticket, admit};
 use slab::Slab;
@@ -73,23 +73,6 @@ pub struct UringStore {
     told: usize,
     /// Whether the ring has failed: everything goes to the file's own store.
     broken: bool,
-}
-
-/// What has no data.
-struct Nothing;
-
-impl GuestBuffers for Nothing {
-    fn len(&self) -> u64 {
-        0
-    }
-
-    fn read(&self, offset: u64, _: &mut [u8]) -> Result<(), BufferError> {
-        Err(BufferError(offset))
-    }
-
-    fn write(&self, offset: u64, _: &[u8]) -> Result<(), BufferError> {
-        Err(BufferError(offset))
-    }
 }
 
 impl UringStore {
@@ -189,7 +172,7 @@ impl UringStore {
         // A discard is only a hint; zeroes can be written.
         let redo = taken.redo && taken.request.operation == Operation::WriteZeroes;
         if redo && taken.status == Status::Ok {
-            taken.status = self.file.execute(&taken.request, &Nothing).status;
+            taken.status = self.file.execute(&taken.request, &NoBuffers).status;
         }
         self.ended.push_back(of);
     }
