@@ -127,10 +127,11 @@ pub(crate) struct Cli {
     pub(crate) namespaces: u16,
 
     /// How long the queues are looked into without sleeping after each request:
-    /// a time, as in 50us, off, or auto: as long as a wake-up takes here, 50us
-    /// at most, and 500us with --doorbells mapped. A driver need not kick
-    /// meanwhile, and a CPU is taken; left out for a while where it finds
-    /// nothing or others want the CPU, or done in naps with mapped doorbells
+    /// a time, as in 50us, off, which is once, or auto: as long as a wake-up
+    /// takes here, 50us at most, and 500us with --doorbells mapped. A driver
+    /// need not kick meanwhile, and a CPU is taken; left out for a while where
+    /// it finds nothing or others want the CPU, or done in naps with mapped
+    /// doorbells
     #[arg(long, value_name = "auto|off|TIME", default_value = "auto")]
     pub(crate) poll: Poll,
 

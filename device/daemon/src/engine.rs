@@ -370,7 +370,7 @@ impl<Q: RequestQueue> Engine<Q> {
         let Ok(queue) = u16::try_from(queue).map(QueueId) else {
             return;
         };
-        if self.polling.is_used() && self.polling.begin(self.clock.now()) {
+        if self.polling.begin(self.clock.now()) {
             self.pump.set_polled(true, &self.clock);
         }
         self.pump.kick(queue, &self.clock);

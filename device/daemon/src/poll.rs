@@ -8,6 +8,10 @@
 //! So where looking finds nothing some times in a row, it is left out for a
 //! while.
 //!
+//! Left out, or off, there still is one look at all queues after each request,
+//! before drivers are asked to kick again: who has come while others were served
+//! is found by it, and need not.
+//!
 //! A driver whose doorbells are mapped kicks nobody. Its queues are looked into
 //! all the time while there is work, and at a slow tick when there was none for
 //! a while. Where others want the CPU, which shows in looks that come late, the
@@ -58,7 +62,7 @@ pub(crate) enum Poll {
     /// For as long as a wake-up takes after each, or longer where the driver
     /// does not kick.
     Auto,
-    /// They are waited for.
+    /// They are waited for, after one look.
     Off,
     /// For so long after each.
     For(Nanos),
@@ -96,13 +100,15 @@ pub(crate) enum Kicks {
 
 /// What is made of it as requests come.
 pub(crate) struct Polling {
-    /// How long after a request, if at all.
+    /// How long after a request, if for longer than once.
     time: Option<Nanos>,
     kicks: Kicks,
     /// Whether it makes room for others: it was not told how long to look.
     makes_room: bool,
     /// Until when, if they are looked for at present.
     until: Option<Nanos>,
+    /// Whether for so long then, or once after each.
+    long: bool,
     /// When there was a look that found none, if nothing was done since.
     looked: Option<Nanos>,
     /// Whether any were found since it began.
@@ -135,6 +141,7 @@ impl Polling {
             kicks,
             makes_room: poll == Poll::Auto,
             until: None,
+            long: false,
             looked: None,
             found: false,
             in_vain: 0,
@@ -143,11 +150,6 @@ impl Polling {
             napping_until: Nanos::ZERO,
             shared_until: Nanos::ZERO,
         }
-    }
-
-    /// Whether it is asked for at all.
-    pub(crate) fn is_used(&self) -> bool {
-        self.time.is_some()
     }
 
     /// When the next tick is, unless requests are looked for anyway.
@@ -181,9 +183,9 @@ impl Polling {
     /// it.
     pub(crate) fn begin(&mut self, now: Nanos) -> bool {
         let was_on = self.is_on();
-        if !was_on && self.rest > 0 {
-            self.rest -= 1;
-            return false;
+        if !was_on {
+            self.long = self.time.is_some() && self.rest == 0;
+            self.rest = self.rest.saturating_sub(1);
         }
         self.look_from(now);
         self.is_on() && !was_on
@@ -201,9 +203,7 @@ impl Polling {
     }
 
     fn look_from(&mut self, now: Nanos) {
-        let Some(time) = self.time else {
-            return;
-        };
+        let time = self.time.filter(|_| self.long).unwrap_or(Nanos::ZERO);
         match self.kicks == Kicks::Never && now < self.shared_until {
             true => self.nap_from(now, time),
             false => self.until = Some(now + time),
@@ -229,7 +229,8 @@ impl Polling {
         }
         self.until = None;
         match self.kicks {
-            Kicks::Come => self.count_vain(is_late),
+            Kicks::Come if self.long => self.count_vain(is_late),
+            Kicks::Come => {}
             Kicks::Never if is_late => {
                 self.shared_until = now + SHARED;
                 self.nap_from(now, self.time.unwrap_or(NAP));
@@ -291,7 +292,8 @@ mod tests {
             assert!(polling.is_over(lasts));
         }
         let mut unknown = of(Poll::Auto, Kicks::Come, Nanos::ZERO);
-        assert!(!unknown.begin(Nanos(0)), "no wake-up was measured");
+        assert!(unknown.begin(Nanos(0)));
+        assert!(unknown.is_over(Nanos(0)), "no wake-up was measured");
     }
 
     #[test]
@@ -307,24 +309,25 @@ mod tests {
         assert!(!polling.is_on());
     }
 
-    /// Begins, and finds something or not; whether it began.
+    /// Begins, and finds something or not; whether for longer than one look.
     fn look(polling: &mut Polling, finds: bool) -> bool {
-        let begun = polling.begin(Nanos(0));
-        if begun {
+        assert!(polling.begin(Nanos(0)));
+        let long = !polling.is_over(Nanos(0));
+        if long {
             if finds {
                 polling.extend(Nanos(5));
             }
             assert!(polling.is_over(Nanos(99)));
         }
-        begun
+        long
     }
 
     #[test]
     fn where_it_finds_nothing_it_is_left_out_for_longer_and_longer() {
         let mut polling = kicked(Poll::For(Nanos(10)));
         let looks: Vec<bool> = (0..16).map(|_| look(&mut polling, false)).collect();
-        let begun = looks.iter().enumerate().filter(|&(_, &begun)| begun);
-        let kicks: Vec<usize> = begun.map(|(kick, _)| kick).collect();
+        let long = looks.iter().enumerate().filter(|&(_, &long)| long);
+        let kicks: Vec<usize> = long.map(|(kick, _)| kick).collect();
         assert_eq!(kicks, [0, 1, 2, 6, 13]);
     }
 
@@ -337,11 +340,15 @@ mod tests {
     }
 
     #[test]
-    fn it_never_begins_where_it_is_off() {
+    fn where_it_is_off_there_is_one_look_after_each_request_and_always() {
         let mut polling = kicked(Poll::Off);
-        assert!(!polling.begin(Nanos(5)));
-        assert!(!polling.is_on());
-        assert_eq!(polling.next_look(), None);
+        for _ in 0..9 {
+            assert!(polling.begin(Nanos(5)));
+            polling.extend(Nanos(6));
+            assert!(polling.is_over(Nanos(6)));
+            assert!(!polling.is_on());
+            assert_eq!(polling.next_look(), None);
+        }
     }
 
     #[test]
@@ -357,7 +364,7 @@ mod tests {
             assert!(polling.begin(Nanos(0)));
             late(&mut polling);
         }
-        assert!(!polling.begin(Nanos(0)));
+        assert!(!look(&mut polling, true));
         let mut told = kicked(Poll::For(LATE + LATE + LATE));
         assert!(told.begin(Nanos(0)));
         assert!(!told.is_over(Nanos(1)));
@@ -404,7 +411,8 @@ mod tests {
         assert_eq!(polling.next_look(), Some(over + TICK));
         let mut ticking = unkicked(Poll::Off);
         assert!(ticking.is_time_to_look(Nanos(7)));
-        assert!(!ticking.begin(Nanos(7)));
+        assert!(ticking.begin(Nanos(7)));
+        assert!(ticking.is_over(Nanos(7)));
         assert_eq!(ticking.next_look(), Some(Nanos(7) + TICK));
     }
 }
