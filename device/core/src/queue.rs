@@ -175,6 +175,15 @@ pub trait RequestQueue {
         None
     }
 
+    /// Whether the driver has yet to read what its last interrupt told it of:
+    /// one more would tell it nothing that it is not about to find. Whoever was
+    /// told so asks again with each look into the queue, and the front-end sees
+    /// to it that there is one once the driver has read. A front-end that does
+    /// not learn how far its driver has read never says so.
+    fn is_yet_to_read(&mut self) -> bool {
+        false
+    }
+
     /// Whether the driver wants an interrupt for what was published since this
     /// was last asked.
     fn wants_interrupt(&mut self) -> Result<bool, BrokenQueue>;

@@ -44,6 +44,7 @@ fn latency() -> impl Strategy<Value = String> {
 fn interrupt() -> impl Strategy<Value = String> {
     let kind = prop_oneof![
         Just("'when-wanted'".to_owned()),
+        Just("'when-read'".to_owned()),
         Just("'per-completion'".to_owned()),
         (1u32..9, 1u64..200)
             .prop_map(|(n, us)| format!("{{ coalesced = {{ count = {n}, time = '{us}us' }} }}")),

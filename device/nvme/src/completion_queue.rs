@@ -53,6 +53,10 @@ struct Ring {
     waiting: VecDeque<Completion>,
     /// Entries shown since the driver's wish was last looked at.
     unasked: u32,
+    /// The slot after the last entry that an interrupt told of.
+    told: u16,
+    /// Whether someone waits for the driver to read.
+    awaited: bool,
 }
 
 impl CompletionQueue {
@@ -65,6 +69,8 @@ impl CompletionQueue {
             hidden: Vec::new(),
             waiting: VecDeque::new(),
             unasked: 0,
+            told: 0,
+            awaited: false,
         };
         CompletionQueue {
             ring: Arc::new(Mutex::new(ring)),
@@ -101,6 +107,26 @@ impl CompletionQueue {
     /// Whether entries wait for room.
     pub(crate) fn is_congested(&self) -> bool {
         !self.ring().waiting.is_empty()
+    }
+
+    /// Whether someone is to look once the driver has read more: for room, or
+    /// for what its interrupt told it of.
+    pub(crate) fn is_awaited(&self) -> bool {
+        let ring = self.ring();
+        ring.awaited || !ring.waiting.is_empty()
+    }
+
+    /// Whether the driver has yet to read what its last interrupt told it of;
+    /// then someone waits until it has, and is to be woken unless he looks all
+    /// the time.
+    pub(crate) fn is_yet_to_read(&self, memory: &GuestMemoryMmap, polled: bool) -> bool {
+        let mut ring = self.ring();
+        ring.awaited = ring.is_yet_to_read(memory);
+        if ring.awaited && !polled {
+            self.wake_when_read(memory);
+            ring.awaited = ring.is_yet_to_read(memory);
+        }
+        ring.awaited
     }
 
     /// Entries that can be written with none waiting.
@@ -143,15 +169,18 @@ impl CompletionQueue {
     pub(crate) fn coalesces_until(&self, now: Nanos) -> Option<Nanos> {
         let mut ring = self.ring();
         let vector = ring.setup.vector?;
+        if !ring.setup.coalescing.is_set() {
+            return None;
+        }
         let news = std::mem::take(&mut ring.unasked);
         ring.setup.coalescing.wait_until(vector, news, now)
     }
 
     /// Whether the driver wants an interrupt for what was shown since this was
-    /// last asked.
-    pub(crate) fn wants_interrupt(&self) -> bool {
+    /// last asked: unless it has read all of it, or has waited for more.
+    pub(crate) fn wants_interrupt(&self, memory: &GuestMemoryMmap) -> bool {
         let mut ring = self.ring();
-        let news = std::mem::take(&mut ring.unasked) > 0;
+        let news = std::mem::take(&mut ring.unasked) > 0 && ring.unread(memory) > 0;
         let Some(vector) = ring.setup.vector else {
             return false;
         };
@@ -160,7 +189,8 @@ impl CompletionQueue {
 
     /// Raises the interrupt, if there is one.
     pub(crate) fn signal(&self) {
-        let ring = self.ring();
+        let mut ring = self.ring();
+        ring.told = ring.shown();
         if let Some(vector) = ring.setup.vector {
             ring.setup.coalescing.settle(vector);
             ring.setup.interrupts.signal(vector, ring.has_unread());
@@ -177,21 +207,40 @@ impl CompletionQueue {
 impl Ring {
     /// A queue with one free slot is full (3.3.1.2).
     fn room(&self, memory: &GuestMemoryMmap) -> u16 {
-        let used = self.used(self.setup.head.get(memory));
+        let used = self.ahead(self.tail, self.setup.head.get(memory));
         u16::try_from(u32::from(self.setup.size) - 1 - used).unwrap_or(0)
     }
 
-    /// Entries between a head and the tail.
-    fn used(&self, head: u32) -> u32 {
+    /// Entries from a head to a slot.
+    fn ahead(&self, slot: u16, head: u32) -> u32 {
         let size = u32::from(self.setup.size);
-        (u32::from(self.tail) + size - head) % size
+        (u32::from(slot) + size - head) % size
+    }
+
+    /// The slot after the last entry that was shown.
+    fn shown(&self) -> u16 {
+        let hidden = u16::try_from(self.hidden.len()).unwrap_or(0);
+        match self.tail.checked_sub(hidden) {
+            Some(shown) => shown,
+            None => self.setup.size - (hidden - self.tail),
+        }
+    }
+
+    /// Entries that were shown and not read.
+    fn unread(&self, memory: &GuestMemoryMmap) -> u32 {
+        self.ahead(self.shown(), self.setup.head.get(memory))
+    }
+
+    /// Whether the driver has not come as far as its last interrupt told it.
+    fn is_yet_to_read(&self, memory: &GuestMemoryMmap) -> bool {
+        let told = self.ahead(self.told, self.setup.head.get(memory));
+        (1..=self.unread(memory)).contains(&told)
     }
 
     /// Whether there are entries that were shown and not read, as far as the
     /// doorbell's register says.
     fn has_unread(&self) -> bool {
-        let used = self.used(self.setup.head.register());
-        usize::try_from(used).is_ok_and(|used| used > self.hidden.len())
+        self.ahead(self.shown(), self.setup.head.register()) > 0
     }
 
     fn slot(&self, slot: u16) -> Result<GuestAddress, GuestMemoryError> {
@@ -279,11 +328,11 @@ mod tests {
             [slot(&memory, 0), slot(&memory, 1)],
             [(7, false), (8, false)]
         );
-        assert!(!queue.wants_interrupt());
+        assert!(!queue.wants_interrupt(&memory));
         queue.publish(&memory).unwrap();
         assert_eq!([slot(&memory, 0), slot(&memory, 1)], [(7, true), (8, true)]);
-        assert!(queue.wants_interrupt());
-        assert!(!queue.wants_interrupt(), "nothing new");
+        assert!(queue.wants_interrupt(&memory));
+        assert!(!queue.wants_interrupt(&memory), "nothing new");
     }
 
     #[test]

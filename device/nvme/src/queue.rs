@@ -95,7 +95,7 @@ impl NvmeQueue {
             return Ok(());
         }
         completions.publish(memory).map_err(|_| self.unwritable())?;
-        if completions.wants_interrupt() {
+        if completions.wants_interrupt(memory) {
             completions.signal();
         }
         Ok(())
@@ -372,8 +372,15 @@ impl RequestQueue for NvmeQueue {
         self.setup.completions.coalesces_until(now)
     }
 
+    fn is_yet_to_read(&mut self) -> bool {
+        let memory = self.setup.memory.memory();
+        let completions = &self.setup.completions;
+        completions.is_yet_to_read(&memory, self.polled)
+    }
+
     fn wants_interrupt(&mut self) -> Result<bool, BrokenQueue> {
-        Ok(self.setup.completions.wants_interrupt())
+        let memory = self.setup.memory.memory();
+        Ok(self.setup.completions.wants_interrupt(&memory))
     }
 
     fn signal(&self) {

@@ -33,6 +33,7 @@ struct Ring {
     published: u64,
     asked: u64,
     wants: bool,
+    behind: bool,
     signals: u64,
     taken: u64,
     abandoned: u64,
@@ -90,6 +91,11 @@ impl FakeDriver {
     /// Whether it asks for interrupts from now on.
     pub fn wants_interrupts(&self, wants: bool) {
         self.0.borrow_mut().wants = wants;
+    }
+
+    /// Whether it has yet to read, from now on, what it was told of.
+    pub fn is_behind(&self, behind: bool) {
+        self.0.borrow_mut().behind = behind;
     }
 
     /// Says that the queue holds this many requests.
@@ -209,6 +215,10 @@ impl RequestQueue for FakeQueue {
         ring.used.extend(written);
         ring.published += 1;
         Ok(())
+    }
+
+    fn is_yet_to_read(&mut self) -> bool {
+        self.0.borrow().behind
     }
 
     fn wants_interrupt(&mut self) -> Result<bool, BrokenQueue> {

@@ -16,6 +16,8 @@ use crate::units::Nanos;
 pub(super) struct Asked {
     /// It is decided at once.
     decide: bool,
+    /// It is decided once the driver has read what it knows of.
+    when_read: bool,
     /// It comes whether the driver wants it or not.
     force: bool,
     /// It is decided, and then not written.
@@ -37,16 +39,24 @@ pub(super) struct Owed {
     coalesce_until: Option<Nanos>,
     /// When one is that the driver itself would have coalesced.
     driver_waits_until: Option<Nanos>,
+    /// Whether it is decided once the driver has read what it knows of.
+    waits_for_reader: bool,
     /// Changes with every interrupt written and every attachment.
     serial: u64,
 }
 
 impl Owed {
+    /// Whether an interrupt waits for the driver to read.
+    pub(super) fn waits_for_reader(&self) -> bool {
+        self.waits_for_reader
+    }
+
     /// Nothing is owed any more.
     pub(super) fn forget(&mut self) {
         self.undecided = 0;
         self.coalesce_until = None;
         self.driver_waits_until = None;
+        self.waits_for_reader = false;
         self.serial += 1;
     }
 }
@@ -56,6 +66,8 @@ impl Owed {
 pub(super) enum Decision {
     /// If the driver wants an interrupt, it is written: once it wants it.
     AsWanted,
+    /// So, once the driver has read what it knows of.
+    WhenRead,
     /// If the driver wants an interrupt, it is written, and does not wait for
     /// more completions.
     WithoutDelay,
@@ -76,6 +88,7 @@ impl<Q: RequestQueue> Lane<Q> {
         let asked = &mut self.pending.asked;
         match interrupt {
             Interrupt::WhenWanted => asked.decide = true,
+            Interrupt::WhenRead => asked.when_read = true,
             Interrupt::PerCompletion => {
                 asked.force = true;
                 return self.flush(turn);
@@ -126,6 +139,9 @@ impl<Q: RequestQueue> Lane<Q> {
         let decision = match asked {
             Asked { force: true, .. } => Decision::Forced,
             Asked { decide: true, .. } => Decision::AsWanted,
+            Asked {
+                when_read: true, ..
+            } => Decision::WhenRead,
             Asked { drop: true, .. } => Decision::Dropped,
             _ => return Ok(()),
         };
@@ -155,13 +171,19 @@ impl<Q: RequestQueue> Lane<Q> {
         planned: Nanos,
         turn: &mut Turn,
     ) -> Result<u32, BrokenQueue> {
-        if decision == Decision::AsWanted && self.is_to_wait(turn) {
+        let waits = match decision {
+            Decision::AsWanted => self.is_to_wait(turn),
+            Decision::WhenRead => self.waits_for_reader() || self.is_to_wait(turn),
+            _ => false,
+        };
+        if waits {
             return Ok(0);
         }
         let count = self.owed.undecided.min(most);
         self.owed.undecided -= count;
         if self.owed.undecided == 0 {
             self.owed.coalesce_until = None;
+            self.owed.waits_for_reader = false;
         }
         let Some(requests) = self.requests.as_mut().filter(|_| count > 0) else {
             return Ok(0);
@@ -180,7 +202,7 @@ impl<Q: RequestQueue> Lane<Q> {
                 self.counters.dropped += 1;
                 turn.record(What::InterruptDropped { queue });
             }
-            Decision::AsWanted | Decision::WithoutDelay if !wanted => {
+            Decision::AsWanted | Decision::WhenRead | Decision::WithoutDelay if !wanted => {
                 self.counters.suppressed += 1;
             }
             _ => {
@@ -191,6 +213,24 @@ impl<Q: RequestQueue> Lane<Q> {
             }
         }
         Ok(count)
+    }
+
+    /// Whether the interrupt waits for the driver to read what it knows of; it
+    /// is decided with the first look into the queue after that.
+    fn waits_for_reader(&mut self) -> bool {
+        let undecided = self.owed.undecided;
+        let requests = self.requests.as_mut().filter(|_| undecided > 0);
+        let waits = requests.is_some_and(Q::is_yet_to_read);
+        self.owed.waits_for_reader = waits;
+        waits
+    }
+
+    /// There is a look into the queue: an interrupt that waits for the driver
+    /// may have its time.
+    pub(super) fn look_for_reader(&mut self, turn: &mut Turn) -> Result<(), BrokenQueue> {
+        let now = turn.now();
+        self.decide(Decision::WhenRead, u32::MAX, now, turn)
+            .map(drop)
     }
 
     /// Whether the driver would have the interrupt wait: it is decided then.
@@ -226,6 +266,7 @@ impl<Q: RequestQueue> Lane<Q> {
     pub(super) fn rescue(&mut self, serial: u64, planned: Nanos, turn: &mut Turn) {
         if self.owed.serial == serial {
             self.owed.undecided = 0;
+            self.owed.waits_for_reader = false;
             self.signal(Cause::Rescue, planned, turn);
         }
     }

@@ -30,6 +30,7 @@ impl<Q: RequestQueue> Pump<Q> {
     /// way is not kept waiting: to execute a ring's worth of requests can take
     /// long.
     pub fn kick(&mut self, queue: QueueId, clock: &dyn Clock) {
+        self.look_for_reader(queue, clock);
         let (mut batch, mut taken) = (FIRST, 0);
         while taken < TURN {
             if !self.take_some(queue, batch, clock) {
@@ -63,6 +64,7 @@ impl<Q: RequestQueue> Pump<Q> {
         self.serve_store(clock);
         for index in 0..self.lanes.len() {
             let queue = self.lanes[index].id;
+            self.look_for_reader(queue, clock);
             if let Some(taken) = self.next_of(queue, clock) {
                 self.arrive(queue, taken, Moment::of(clock));
                 self.kick(queue, clock);
@@ -78,6 +80,18 @@ impl<Q: RequestQueue> Pump<Q> {
         queues.for_each(|queue| queue.set_polled(polled));
         if !polled {
             self.poll(clock);
+        }
+    }
+
+    /// Decides an interrupt that waits for its driver to have read, if it has.
+    fn look_for_reader(&mut self, queue: QueueId, clock: &dyn Clock) {
+        let lane = self.lanes.get_mut(usize::from(queue.0));
+        let Some(lane) = lane.filter(|lane| lane.owed.waits_for_reader()) else {
+            return;
+        };
+        let moment = Moment::of(clock);
+        if let Err(error) = lane.look_for_reader(&mut self.desk.turn(moment)) {
+            self.break_queue(queue, &error, moment);
         }
     }
 

@@ -19,6 +19,11 @@ pub enum Interrupt {
     /// once for all that is published together.
     #[default]
     WhenWanted,
+    /// So, and no other before the driver has read what the last one told it
+    /// of: what comes meanwhile it is about to find, or is told of then. As
+    /// when wanted where the front-end cannot know how far the driver has read
+    /// (virtio, whose drivers have EVENT_IDX to say so).
+    WhenRead,
     /// One for every completion, each published alone, wanted or not.
     PerCompletion,
     /// One for so many completions or after so much time, whichever is first,
@@ -100,7 +105,10 @@ impl Interrupt {
             _ => Ok(()),
         };
         match *self {
-            Interrupt::WhenWanted | Interrupt::PerCompletion | Interrupt::Never { .. } => Ok(()),
+            Interrupt::WhenWanted
+            | Interrupt::WhenRead
+            | Interrupt::PerCompletion
+            | Interrupt::Never { .. } => Ok(()),
             Interrupt::Coalesced { count: Some(0), .. } => {
                 Err(BadValue::at(key, "coalesced.count", 0, "at least 1"))
             }

@@ -7,6 +7,7 @@ use irqstorm_testing::Bench;
 use serde_json::json;
 
 use super::bench;
+use super::storing::detach;
 
 /// The causes and times of a bench's interrupts, in microseconds.
 fn interrupts(bench: &Bench) -> Vec<(Cause, u64)> {
@@ -163,6 +164,51 @@ fn interrupts_are_coalesced_by_count_alone_and_by_time_alone() {
     assert_eq!(bench.drivers[0].signals(), 0);
     bench.run_until(60);
     assert_eq!(seen(&bench), (15, 1));
+}
+
+#[test]
+fn an_interrupt_waits_until_its_driver_has_read_what_the_last_one_told_of() {
+    let mut bench = bench("interrupt = 'when-read'", 1);
+    bench.submit(0, 1);
+    bench.run_until(1);
+    assert_eq!(seen(&bench), (1, 1));
+    bench.drivers[0].is_behind(true);
+    for more in 2..=3 {
+        bench.submit(0, 1);
+        bench.run_until(more);
+    }
+    assert_eq!(seen(&bench), (3, 1));
+    bench.drivers[0].is_behind(false);
+    bench.run_until(1_000_000);
+    assert_eq!(seen(&bench), (3, 1), "nobody has looked into the queue");
+    for _ in 0..2 {
+        bench.kick(0);
+        assert_eq!(seen(&bench), (3, 2));
+    }
+    assert_eq!((bench.count("wanted"), bench.count("signalled")), (2, 2));
+}
+
+#[test]
+fn an_interrupt_that_waits_for_its_driver_is_spared_by_another_and_owed_to_a_queue_that_stops() {
+    let mut bench = bench("interrupt = 'when-read'", 1);
+    bench.drivers[0].is_behind(true);
+    bench.submit(0, 2);
+    bench.run_until(1);
+    assert_eq!(seen(&bench), (2, 0));
+    let released = bench.ask(json!({"cmd": "release", "part": "interrupt"}));
+    assert_eq!(
+        (released["released"].as_u64(), seen(&bench)),
+        (Some(2), (2, 1))
+    );
+    bench.drivers[0].is_behind(false);
+    bench.kick(0);
+    assert_eq!(seen(&bench), (2, 1), "it was told of all there is");
+    bench.drivers[0].is_behind(true);
+    bench.submit(0, 1);
+    bench.run_until(2);
+    assert_eq!(seen(&bench), (3, 1));
+    detach(&mut bench, 0);
+    assert_eq!(seen(&bench), (3, 2));
 }
 
 #[test]

@@ -30,7 +30,7 @@ fn tags(bench: &Bench, queue: usize) -> Vec<u64> {
 }
 
 /// Stops a queue, waiting for it.
-fn detach(bench: &mut Bench, queue: u16) -> u64 {
+pub(super) fn detach(bench: &mut Bench, queue: u16) -> u64 {
     let (done, told) = mpsc::sync_channel(1);
     let queue = QueueId(queue);
     let flow = bench

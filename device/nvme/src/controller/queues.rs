@@ -98,15 +98,16 @@ impl IoQueues {
         Ok(())
     }
 
-    /// The pump learns of room in a queue that was full: it has stopped taking
-    /// commands whose completions go there.
+    /// The pump learns of what it waits for: room in a queue that was full, since
+    /// it takes no commands whose completions go there, or that the driver has
+    /// read what its interrupt told it of.
     pub(super) fn ring_head(&self, id: u16, value: u16) -> Result<(), Event> {
         let queue = existing(&self.completions, id).ok_or(Event::InvalidDoorbell)?;
         if value >= queue.size() {
             return Err(Event::InvalidDoorbellValue);
         }
         queue.ring_doorbell(value);
-        if queue.is_congested() {
+        if queue.is_awaited() {
             let all = self.submissions.iter().flatten();
             all.filter(|submission| submission.completion == id)
                 .for_each(Submission::kick);

@@ -251,12 +251,6 @@ fn an_interrupt_waits_for_more_on_its_vector_and_no_longer_than_its_time() {
     // Two completions, or 100 us.
     rig.coalescing.set(1 << 8 | 1);
     let at = Nanos::from_micros;
-    let show = |rig: &mut Rig| {
-        rig.submit(Operation::Write, 0, 1);
-        let token = rig.queue.next().unwrap().unwrap().token;
-        rig.queue.complete(token, Outcome::ok(0), None).unwrap();
-        rig.queue.publish().unwrap();
-    };
     show(&mut rig);
     assert_eq!(rig.queue.coalesces_until(at(5)), Some(at(105)));
     show(&mut rig);
@@ -276,7 +270,73 @@ fn an_interrupt_waits_for_more_on_its_vector_and_no_longer_than_its_time() {
     assert_eq!(rig.queue.coalesces_until(at(201)), None);
 }
 
-/// Where shadow doorbells and event indices are: for tail 1, the third dword.
+/// Takes a write and shows that it is done.
+fn show(rig: &mut Rig) {
+    rig.submit(Operation::Write, 0, 1);
+    let token = rig.queue.next().unwrap().unwrap().token;
+    rig.queue.complete(token, Outcome::ok(0), None).unwrap();
+    rig.queue.publish().unwrap();
+}
+
+#[test]
+fn a_driver_has_yet_to_read_from_an_interrupt_until_its_head_is_past_what_that_told_of() {
+    let mut rig = Rig::of(DoorbellMode::Mapped, terms(1));
+    // More than twice around the queue.
+    for round in 0..9 {
+        show(&mut rig);
+        assert!(!rig.queue.is_yet_to_read(), "{round}: nobody was told");
+        rig.queue.signal();
+        show(&mut rig);
+        assert!(rig.queue.is_yet_to_read() && rig.completions.is_awaited());
+        assert_eq!(rig.seen().len(), 2);
+        assert!(!rig.queue.is_yet_to_read() && !rig.completions.is_awaited());
+    }
+    show(&mut rig);
+    rig.queue.signal();
+    show(&mut rig);
+    rig.head = (rig.head + 1) % SIZE;
+    rig.completions.ring_doorbell(rig.head);
+    assert!(!rig.queue.is_yet_to_read(), "of the second it was not told");
+    assert_eq!(rig.queue.wants_interrupt(), Ok(true));
+}
+
+#[test]
+fn a_driver_that_has_read_everything_wants_no_interrupt_for_it() {
+    let mut rig = Rig::new();
+    show(&mut rig);
+    assert_eq!(rig.seen().len(), 1);
+    assert_eq!(rig.queue.wants_interrupt(), Ok(false));
+    show(&mut rig);
+    assert_eq!(rig.queue.wants_interrupt(), Ok(true));
+}
+
+#[test]
+fn a_driver_with_shadow_doorbells_says_that_it_has_read_unless_someone_looks() {
+    let mut rig = Rig::new();
+    rig.shadow
+        .configure(GuestAddress(SHADOW), GuestAddress(EVENTS));
+    let event = |rig: &Rig| -> u32 { rig.memory.read_obj(GuestAddress(EVENTS + 12)).unwrap() };
+    let write = |rig: &Rig, at: u64, value: u32| {
+        rig.memory.write_obj(value, GuestAddress(at)).unwrap();
+    };
+    for (tail, polled) in [(1, true), (2, false)] {
+        rig.queue.set_polled(polled);
+        rig.submit(Operation::Write, 0, 1);
+        write(&rig, SHADOW + 8, tail);
+        let token = rig.queue.next().unwrap().unwrap().token;
+        rig.queue.complete(token, Outcome::ok(0), None).unwrap();
+        rig.queue.publish().unwrap();
+        rig.queue.signal();
+        write(&rig, EVENTS + 12, 77);
+        assert!(rig.queue.is_yet_to_read());
+        assert_eq!(event(&rig), if polled { 77 } else { 1 });
+        write(&rig, SHADOW + 12, tail);
+        assert!(!rig.queue.is_yet_to_read());
+    }
+}
+
+/// Where shadow doorbells and event indices are: for tail 1, the third dword,
+/// and for head 1 the fourth.
 const SHADOW: u64 = 0x1_0000;
 const EVENTS: u64 = 0x1_1000;
 

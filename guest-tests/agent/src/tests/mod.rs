@@ -36,6 +36,7 @@ mod interrupt_dropped;
 mod interrupt_duplicated;
 mod interrupt_early;
 mod interrupt_late;
+mod interrupt_when_read;
 mod ipi_context;
 mod kill_line;
 mod late_cpus;
@@ -100,6 +101,7 @@ const IMPLEMENTATIONS: &[(&str, Test)] = &[
     ("interrupt-dropped", interrupt_dropped::run),
     ("interrupt-duplicated", interrupt_duplicated::run),
     ("interrupt-coalesced", interrupt_coalesced::run),
+    ("interrupt-when-read", interrupt_when_read::run),
     ("stepped-release", stepped_release::run),
     ("config-vector", config_vector::run),
     ("volley", volley::run),

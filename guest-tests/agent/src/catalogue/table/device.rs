@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 //! The device: what it writes, and what arrives.
 
-use super::{ALWAYS, CONTROL, Disks, FLAG, IN_TASK_GATE, Needs, TWO_QUEUES, TestInfo};
+use super::{ALWAYS, CONTROL, Disks, FLAG, IN_TASK_GATE, Needs, PROBE, TWO_QUEUES, TestInfo};
 
 pub(super) const DEVICE: &[TestInfo] = &[
     TestInfo {
@@ -36,6 +36,16 @@ pub(super) const DEVICE: &[TestInfo] = &[
         name: "interrupt-coalesced",
         claim: "many completions have one interrupt, by their count or by time",
         needs: CONTROL,
+        limit_seconds: 180,
+        ..ALWAYS
+    },
+    TestInfo {
+        name: "interrupt-when-read",
+        claim: "an interrupt that waits for its driver to have read comes then, and every bio ends",
+        needs: Needs {
+            control: true,
+            ..PROBE
+        },
         limit_seconds: 180,
         ..ALWAYS
     },

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+//! No interrupt before the driver has read what the last one told it of: what
+//! completes while the handler is at work is found by it, or has an interrupt of
+//! its own once the handler has said how far it read. Between its last look and
+//! that word lies the moment that matters: what becomes visible in it is found
+//! by nobody unless the device asks again.
+//!
+//! So a load that keeps bios in flight meets that moment often, and each bio has
+//! to end within seconds: NVMe's timeout, which would find what was lost, is 30.
+
+use super::{Bench, Stop, fail};
+use crate::guest::probe::Run;
+
+const WHEN_READ: &str = "\
+latency = { uniform = { min = '0us', max = '300us' } }
+interrupt = 'when-read'
+";
+
+const BIOS: u64 = 30_000;
+
+const PATIENCE_MS: u32 = 10_000;
+
+pub(super) fn run(bench: &mut Bench) -> Result<(), Stop> {
+    let disk = bench.prepare_hardirq()?;
+    bench.scenario(WHEN_READ)?;
+    let before = bench.device()?.status()?.total;
+    let interrupts = bench.count_interrupts()?;
+    let mut run = Run::new(&disk, bench.param("bios", BIOS)?);
+    run.depth = 16;
+    run.timeout_ms = PATIENCE_MS;
+    bench.run(&mut run)?;
+    let device = bench.device()?.status()?.total.since(&before);
+    bench.figure("requests completed", device.completed);
+    bench.interrupts_since(&interrupts)?;
+    if device.signalled >= device.completed {
+        return fail(format!(
+            "{} interrupts were written for {} completions: none has waited for the driver",
+            device.signalled, device.completed
+        ));
+    }
+    Ok(())
+}
