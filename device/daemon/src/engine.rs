@@ -261,10 +261,11 @@ impl<Q: RequestQueue> Engine<Q> {
             return;
         }
         let now = self.clock.now();
-        if self.polling.is_time_to_look(now)
-            && self.pump.poll(&self.clock)
-            && self.polling.begin(now)
-        {
+        if !self.polling.is_time_to_look(now) {
+            return;
+        }
+        let found = self.pump.poll(&self.clock);
+        if found > 0 && self.polling.begin(now, found) {
             self.pump.set_polled(true, &self.clock);
         }
     }
@@ -274,15 +275,19 @@ impl<Q: RequestQueue> Engine<Q> {
     fn poll(&mut self, events: &mut [EpollEvent]) -> io::Result<usize> {
         self.polling.look_afresh();
         for look in 0..POLLS {
-            if self.pump.poll(&self.clock) {
+            let found = self.pump.poll(&self.clock);
+            if found > 0 {
                 let now = self.clock.now();
-                self.polling.extend(now);
+                self.polling.extend(now, found);
                 return self.peek(now, events);
             }
             if look % TIMES == 0 {
                 let now = self.clock.now();
                 if self.is_time(now) {
                     return self.peek(now, events);
+                }
+                if self.polling.is_shared(now) {
+                    thread::yield_now();
                 }
             }
             std::hint::spin_loop();
@@ -370,7 +375,7 @@ impl<Q: RequestQueue> Engine<Q> {
         let Ok(queue) = u16::try_from(queue).map(QueueId) else {
             return;
         };
-        if self.polling.begin(self.clock.now()) {
+        if self.polling.begin(self.clock.now(), 0) {
             self.pump.set_polled(true, &self.clock);
         }
         self.pump.kick(queue, &self.clock);

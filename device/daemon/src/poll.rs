@@ -14,9 +14,10 @@
 //!
 //! A driver whose doorbells are mapped kicks nobody. Its queues are looked into
 //! all the time while there is work, and at a slow tick when there was none for
-//! a while. Where others want the CPU, which shows in looks that come late, the
-//! loop sleeps a little between two looks instead: who sleeps is let on a CPU
-//! as soon as it wakes, and who never does waits for its turn.
+//! a while. Where others want the CPU, which shows in looks that come late, it
+//! is left to them between two looks. Where a look finds many requests at once
+//! the loop even sleeps a little before the next: so many are in flight then
+//! that none is missed, and the driver has a CPU to make them on.
 
 use std::str::FromStr;
 
@@ -45,9 +46,12 @@ const CHOSEN: Nanos = Nanos::from_micros(500);
 /// thousand wake-ups a second of an idle device.
 const TICK: Nanos = Nanos::from_millis(1);
 
-/// From one look to the next where the CPU is shared. The wake-up's own time
-/// comes on top.
+/// From one look to the next where the CPU is shared and requests are many. The
+/// wake-up's own time comes on top.
 const NAP: Nanos = Nanos::from_micros(20);
+
+/// So many requests found by one look are.
+const MANY: u64 = 8;
 
 /// A look that comes so long after the one before shows that the CPU is shared:
 /// nothing but looks is in between.
@@ -181,20 +185,25 @@ impl Polling {
 
     /// A driver has kicked, or a look has found something; whether that begins
     /// it.
-    pub(crate) fn begin(&mut self, now: Nanos) -> bool {
+    pub(crate) fn begin(&mut self, now: Nanos, found: u64) -> bool {
         let was_on = self.is_on();
         if !was_on {
             self.long = self.time.is_some() && self.rest == 0;
             self.rest = self.rest.saturating_sub(1);
         }
-        self.look_from(now);
+        self.look_from(now, found);
         self.is_on() && !was_on
     }
 
-    /// Requests were found.
-    pub(crate) fn extend(&mut self, now: Nanos) {
+    /// So many requests were found.
+    pub(crate) fn extend(&mut self, now: Nanos, found: u64) {
         self.found = true;
-        self.look_from(now);
+        self.look_from(now, found);
+    }
+
+    /// Whether others are to have the CPU between two looks, if they want it.
+    pub(crate) fn is_shared(&self, now: Nanos) -> bool {
+        self.kicks == Kicks::Never && now < self.shared_until
     }
 
     /// Looks follow each other from now on: something else was done before.
@@ -202,39 +211,43 @@ impl Polling {
         self.looked = None;
     }
 
-    fn look_from(&mut self, now: Nanos) {
-        let time = self.time.filter(|_| self.long).unwrap_or(Nanos::ZERO);
-        match self.kicks == Kicks::Never && now < self.shared_until {
-            true => self.nap_from(now, time),
-            false => self.until = Some(now + time),
+    fn look_from(&mut self, now: Nanos, found: u64) {
+        match self.is_shared(now) && found >= MANY {
+            true => self.nap_from(now),
+            false => self.until = Some(now + self.lasts()),
         }
     }
 
-    fn nap_from(&mut self, now: Nanos, time: Nanos) {
+    fn lasts(&self) -> Nanos {
+        self.time.filter(|_| self.long).unwrap_or(Nanos::ZERO)
+    }
+
+    fn nap_from(&mut self, now: Nanos) {
         self.until = None;
-        self.napping_until = now + time;
+        self.napping_until = now + self.lasts();
         self.plan_look(now);
     }
 
     /// There was another look that found nothing. Whether none have come for
-    /// long enough, or others want the CPU: they are waited for then.
+    /// long enough, or a driver that kicks wants the CPU: they are waited for
+    /// then.
     pub(crate) fn is_over(&mut self, now: Nanos) -> bool {
         let Some(until) = self.until else {
             return false;
         };
         let before = self.looked.replace(now);
         let is_late = before.is_some_and(|before| now.since(before) > LATE) && self.makes_room;
-        if !is_late && now < until {
+        if is_late {
+            self.shared_until = now + SHARED;
+        }
+        if now < until && !(is_late && self.kicks == Kicks::Come) {
             return false;
         }
         self.until = None;
         match self.kicks {
             Kicks::Come if self.long => self.count_vain(is_late),
             Kicks::Come => {}
-            Kicks::Never if is_late => {
-                self.shared_until = now + SHARED;
-                self.nap_from(now, self.time.unwrap_or(NAP));
-            }
+            Kicks::Never if self.is_shared(now) => self.nap_from(now),
             Kicks::Never => self.plan_look(now),
         }
         true
@@ -287,12 +300,12 @@ mod tests {
     fn unless_told_otherwise_it_lasts_as_long_as_a_wake_up() {
         for (wakeup, lasts) in [(Nanos(7), Nanos(7)), (LONGEST, LONGEST_CHOSEN)] {
             let mut polling = of(Poll::Auto, Kicks::Come, wakeup);
-            assert!(polling.begin(Nanos(0)));
+            assert!(polling.begin(Nanos(0), 1));
             assert!(!polling.is_over(lasts - Nanos(1)));
             assert!(polling.is_over(lasts));
         }
         let mut unknown = of(Poll::Auto, Kicks::Come, Nanos::ZERO);
-        assert!(unknown.begin(Nanos(0)));
+        assert!(unknown.begin(Nanos(0), 1));
         assert!(unknown.is_over(Nanos(0)), "no wake-up was measured");
     }
 
@@ -300,10 +313,10 @@ mod tests {
     fn it_lasts_from_a_kick_to_so_long_after_the_last_request() {
         let mut polling = kicked(Poll::For(Nanos(10)));
         assert!(!polling.is_on());
-        assert!(polling.begin(Nanos(5)));
-        assert!(!polling.begin(Nanos(6)), "it has begun already");
+        assert!(polling.begin(Nanos(5), 1));
+        assert!(!polling.begin(Nanos(6), 1), "it has begun already");
         assert!(!polling.is_over(Nanos(15)));
-        polling.extend(Nanos(15));
+        polling.extend(Nanos(15), 1);
         assert!(!polling.is_over(Nanos(24)));
         assert!(polling.is_over(Nanos(25)));
         assert!(!polling.is_on());
@@ -311,11 +324,11 @@ mod tests {
 
     /// Begins, and finds something or not; whether for longer than one look.
     fn look(polling: &mut Polling, finds: bool) -> bool {
-        assert!(polling.begin(Nanos(0)));
+        assert!(polling.begin(Nanos(0), 1));
         let long = !polling.is_over(Nanos(0));
         if long {
             if finds {
-                polling.extend(Nanos(5));
+                polling.extend(Nanos(5), 1);
             }
             assert!(polling.is_over(Nanos(99)));
         }
@@ -343,8 +356,8 @@ mod tests {
     fn where_it_is_off_there_is_one_look_after_each_request_and_always() {
         let mut polling = kicked(Poll::Off);
         for _ in 0..9 {
-            assert!(polling.begin(Nanos(5)));
-            polling.extend(Nanos(6));
+            assert!(polling.begin(Nanos(5), 1));
+            polling.extend(Nanos(6), 1);
             assert!(polling.is_over(Nanos(6)));
             assert!(!polling.is_on());
             assert_eq!(polling.next_look(), None);
@@ -355,43 +368,71 @@ mod tests {
     fn where_looks_come_late_kicks_are_waited_for_although_some_found_something() {
         let mut polling = of(Poll::Auto, Kicks::Come, LONGEST);
         let late = |polling: &mut Polling| {
-            polling.extend(Nanos(0));
+            polling.extend(Nanos(0), 1);
             polling.look_afresh();
             assert!(!polling.is_over(Nanos(1)));
             assert!(polling.is_over(LATE + Nanos(2)));
         };
         for _ in 0..IN_VAIN {
-            assert!(polling.begin(Nanos(0)));
+            assert!(polling.begin(Nanos(0), 1));
             late(&mut polling);
         }
         assert!(!look(&mut polling, true));
         let mut told = kicked(Poll::For(LATE + LATE + LATE));
-        assert!(told.begin(Nanos(0)));
+        assert!(told.begin(Nanos(0), 1));
         assert!(!told.is_over(Nanos(1)));
         assert!(!told.is_over(LATE + Nanos(2)), "it was told how long");
     }
 
     #[test]
-    fn where_looks_come_late_they_are_a_nap_apart_for_a_while() {
+    fn where_looks_come_late_others_have_the_cpu_between_them_for_a_while() {
         let mut polling = unkicked(Poll::Auto);
-        assert!(polling.is_time_to_look(Nanos(0)));
-        assert!(polling.begin(Nanos(0)));
+        assert!(polling.begin(Nanos(0), 1));
+        assert!(!polling.is_over(Nanos(5)) && !polling.is_shared(Nanos(5)));
+        let late = LATE + Nanos(6);
+        assert!(!polling.is_over(late), "it looks on");
+        assert!(polling.is_shared(late));
+        polling.extend(late, MANY - 1);
+        assert!(polling.is_on() && polling.is_shared(late + CHOSEN));
+        assert!(
+            !polling.is_shared(late + SHARED),
+            "the CPU may be free again"
+        );
+    }
+
+    #[test]
+    fn where_looks_come_late_and_find_many_they_are_a_nap_apart() {
+        let mut polling = unkicked(Poll::Auto);
+        assert!(polling.begin(Nanos(0), 1));
+        polling.extend(Nanos(0), MANY);
+        assert!(polling.is_on(), "none has come late");
         assert!(!polling.is_over(Nanos(5)));
         let late = LATE + Nanos(6);
-        assert!(polling.is_over(late), "something else had the CPU");
+        assert!(!polling.is_over(late));
+        polling.extend(late, MANY);
         assert_eq!(polling.next_look(), Some(late + NAP));
         assert!(polling.is_time_to_look(late + NAP));
-        assert!(!polling.begin(late + NAP), "it naps rather than looks on");
-        let idle = late + NAP + CHOSEN;
+        assert!(!polling.begin(late + NAP, MANY), "it naps on");
+        assert!(polling.begin(late + NAP + NAP, 1), "for one it looks");
+    }
+
+    #[test]
+    fn a_shared_cpu_is_looked_on_in_naps_once_nothing_comes_and_then_in_ticks() {
+        let mut polling = unkicked(Poll::Auto);
+        assert!(polling.begin(Nanos(0), 1));
+        assert!(!polling.is_over(Nanos(5)));
+        let over = CHOSEN + Nanos(5);
+        assert!(polling.is_over(over));
+        assert_eq!(polling.next_look(), Some(over + NAP));
+        let idle = over + CHOSEN;
         assert!(polling.is_time_to_look(idle));
         assert_eq!(polling.next_look(), Some(idle + TICK));
-        assert!(polling.begin(late + SHARED), "the CPU may be free again");
     }
 
     #[test]
     fn what_is_done_between_two_looks_makes_neither_late() {
         let mut polling = unkicked(Poll::Auto);
-        assert!(polling.begin(Nanos(0)));
+        assert!(polling.begin(Nanos(0), 1));
         assert!(!polling.is_over(Nanos(5)));
         polling.look_afresh();
         assert!(!polling.is_over(LATE + Nanos(6)));
@@ -404,14 +445,14 @@ mod tests {
         assert!(!polling.is_time_to_look(TICK));
         let now = TICK + Nanos(7);
         assert!(polling.is_time_to_look(now));
-        assert!(polling.begin(now));
+        assert!(polling.begin(now, 1));
         assert_eq!(polling.next_look(), None, "it is looked at anyway");
         let over = now + CHOSEN;
         assert!(polling.is_over(over));
         assert_eq!(polling.next_look(), Some(over + TICK));
         let mut ticking = unkicked(Poll::Off);
         assert!(ticking.is_time_to_look(Nanos(7)));
-        assert!(ticking.begin(Nanos(7)));
+        assert!(ticking.begin(Nanos(7), 1));
         assert!(ticking.is_over(Nanos(7)));
         assert_eq!(ticking.next_look(), Some(Nanos(7) + TICK));
     }

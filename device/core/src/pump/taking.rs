@@ -57,10 +57,10 @@ impl<Q: RequestQueue> Pump<Q> {
         self.flush_dirty(Moment::of(clock));
     }
 
-    /// Looks into every queue for requests; whether there were any. What has
-    /// come due by it is done by the next tick.
-    pub fn poll(&mut self, clock: &dyn Clock) -> bool {
-        let before = self.last_request;
+    /// Looks into every queue for requests; how many there were. What has come
+    /// due by it is done by the next tick.
+    pub fn poll(&mut self, clock: &dyn Clock) -> u64 {
+        let before = self.last_request.0;
         self.serve_store(clock);
         for index in 0..self.lanes.len() {
             let queue = self.lanes[index].id;
@@ -70,7 +70,7 @@ impl<Q: RequestQueue> Pump<Q> {
                 self.kick(queue, clock);
             }
         }
-        self.last_request != before
+        self.last_request.0 - before
     }
 
     /// From now on [`Pump::poll`] is called all the time, and drivers need not
