@@ -184,6 +184,12 @@ pub trait RequestQueue {
         false
     }
 
+    /// Whether the driver has read everything that was published, told or not. A
+    /// front-end that does not learn of it never says so.
+    fn has_been_read(&mut self) -> bool {
+        false
+    }
+
     /// Whether the driver wants an interrupt for what was published since this
     /// was last asked.
     fn wants_interrupt(&mut self) -> Result<bool, BrokenQueue>;

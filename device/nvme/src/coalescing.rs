@@ -50,11 +50,6 @@ impl Coalescing {
         self.0.setting.load(Ordering::Relaxed)
     }
 
-    /// Whether any interrupt can wait.
-    pub(crate) fn is_set(&self) -> bool {
-        self.setting() != 0
-    }
-
     /// Sets feature 08h.
     pub(crate) fn set(&self, setting: u32) {
         self.0.setting.store(setting & 0xffff, Ordering::Relaxed);

@@ -169,18 +169,20 @@ impl CompletionQueue {
     pub(crate) fn coalesces_until(&self, now: Nanos) -> Option<Nanos> {
         let mut ring = self.ring();
         let vector = ring.setup.vector?;
-        if !ring.setup.coalescing.is_set() {
-            return None;
-        }
         let news = std::mem::take(&mut ring.unasked);
         ring.setup.coalescing.wait_until(vector, news, now)
     }
 
+    /// Whether the driver has read all that was shown.
+    pub(crate) fn is_read(&self, memory: &GuestMemoryMmap) -> bool {
+        self.ring().unread(memory) == 0
+    }
+
     /// Whether the driver wants an interrupt for what was shown since this was
-    /// last asked: unless it has read all of it, or has waited for more.
-    pub(crate) fn wants_interrupt(&self, memory: &GuestMemoryMmap) -> bool {
+    /// last asked.
+    pub(crate) fn wants_interrupt(&self) -> bool {
         let mut ring = self.ring();
-        let news = std::mem::take(&mut ring.unasked) > 0 && ring.unread(memory) > 0;
+        let news = std::mem::take(&mut ring.unasked) > 0;
         let Some(vector) = ring.setup.vector else {
             return false;
         };
@@ -328,11 +330,11 @@ mod tests {
             [slot(&memory, 0), slot(&memory, 1)],
             [(7, false), (8, false)]
         );
-        assert!(!queue.wants_interrupt(&memory));
+        assert!(!queue.wants_interrupt());
         queue.publish(&memory).unwrap();
         assert_eq!([slot(&memory, 0), slot(&memory, 1)], [(7, true), (8, true)]);
-        assert!(queue.wants_interrupt(&memory));
-        assert!(!queue.wants_interrupt(&memory), "nothing new");
+        assert!(queue.wants_interrupt());
+        assert!(!queue.wants_interrupt(), "nothing new");
     }
 
     #[test]

@@ -95,7 +95,7 @@ impl NvmeQueue {
             return Ok(());
         }
         completions.publish(memory).map_err(|_| self.unwritable())?;
-        if completions.wants_interrupt(memory) {
+        if completions.wants_interrupt() {
             completions.signal();
         }
         Ok(())
@@ -378,9 +378,13 @@ impl RequestQueue for NvmeQueue {
         completions.is_yet_to_read(&memory, self.polled)
     }
 
-    fn wants_interrupt(&mut self) -> Result<bool, BrokenQueue> {
+    fn has_been_read(&mut self) -> bool {
         let memory = self.setup.memory.memory();
-        Ok(self.setup.completions.wants_interrupt(&memory))
+        self.setup.completions.is_read(&memory)
+    }
+
+    fn wants_interrupt(&mut self) -> Result<bool, BrokenQueue> {
+        Ok(self.setup.completions.wants_interrupt())
     }
 
     fn signal(&self) {

@@ -34,6 +34,7 @@ struct Ring {
     asked: u64,
     wants: bool,
     behind: bool,
+    read_all: bool,
     signals: u64,
     taken: u64,
     abandoned: u64,
@@ -96,6 +97,11 @@ impl FakeDriver {
     /// Whether it has yet to read, from now on, what it was told of.
     pub fn is_behind(&self, behind: bool) {
         self.0.borrow_mut().behind = behind;
+    }
+
+    /// Whether it has read, from now on, all there is.
+    pub fn has_read_all(&self, read_all: bool) {
+        self.0.borrow_mut().read_all = read_all;
     }
 
     /// Says that the queue holds this many requests.
@@ -219,6 +225,10 @@ impl RequestQueue for FakeQueue {
 
     fn is_yet_to_read(&mut self) -> bool {
         self.0.borrow().behind
+    }
+
+    fn has_been_read(&mut self) -> bool {
+        self.0.borrow().read_all
     }
 
     fn wants_interrupt(&mut self) -> Result<bool, BrokenQueue> {

@@ -189,7 +189,8 @@ impl<Q: RequestQueue> Lane<Q> {
             return Ok(0);
         };
         let queue = self.id;
-        let wanted = requests.wants_interrupt()?;
+        let needless = decision == Decision::WhenRead && requests.has_been_read();
+        let wanted = requests.wants_interrupt()? && !needless;
         self.counters.wanted += u64::from(wanted);
         turn.record(What::Decided {
             queue,

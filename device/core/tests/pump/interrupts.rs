@@ -189,6 +189,21 @@ fn an_interrupt_waits_until_its_driver_has_read_what_the_last_one_told_of() {
 }
 
 #[test]
+fn a_driver_that_has_read_what_waited_for_it_is_not_interrupted_unless_asked_for() {
+    for (text, signals) in [("'when-read'", 0), ("'when-wanted'", 1)] {
+        let mut bench = bench(&format!("interrupt = {text}"), 1);
+        bench.drivers[0].is_behind(true);
+        bench.drivers[0].has_read_all(true);
+        bench.submit(0, 1);
+        bench.run_until(1);
+        bench.drivers[0].is_behind(false);
+        bench.kick(0);
+        assert_eq!(seen(&bench), (1, signals), "{text}");
+        assert_eq!(bench.count("suppressed"), 1 - signals);
+    }
+}
+
+#[test]
 fn an_interrupt_that_waits_for_its_driver_is_spared_by_another_and_owed_to_a_queue_that_stops() {
     let mut bench = bench("interrupt = 'when-read'", 1);
     bench.drivers[0].is_behind(true);

@@ -149,7 +149,7 @@ impl Controller {
         if written.and_then(|()| completions.publish(&memory)).is_err() {
             return self.fail("the admin completion queue lies outside guest memory");
         }
-        if completions.wants_interrupt(&memory) {
+        if completions.wants_interrupt() {
             completions.signal();
         }
     }
