@@ -130,8 +130,8 @@ pub(crate) struct Cli {
     /// a time, as in 50us, off, which is once, or auto: as long as a wake-up
     /// takes here, 50us at most, and 500us with --doorbells mapped. A driver
     /// need not kick meanwhile, and a CPU is taken; left out for a while where
-    /// it finds nothing or others want the CPU, or done in naps with mapped
-    /// doorbells
+    /// it finds nothing or others want the CPU; with mapped doorbells they get
+    /// it between two looks
     #[arg(long, value_name = "auto|off|TIME", default_value = "auto")]
     pub(crate) poll: Poll,
 

@@ -190,6 +190,7 @@ impl Polling {
         if !was_on {
             self.long = self.time.is_some() && self.rest == 0;
             self.rest = self.rest.saturating_sub(1);
+            self.found = false;
         }
         self.look_from(now, found);
         self.is_on() && !was_on
@@ -261,7 +262,6 @@ impl Polling {
         };
         let beyond = self.in_vain.checked_sub(IN_VAIN);
         self.rest = beyond.map_or(0, |beyond| IN_VAIN << beyond.min(LONGEST_REST));
-        self.found = false;
     }
 }
 
@@ -350,6 +350,19 @@ mod tests {
         assert!((0..3).all(|_| look(&mut polling, false)));
         assert!((0..3).all(|_| !look(&mut polling, true)));
         assert!((0..9).all(|_| look(&mut polling, true)));
+    }
+
+    #[test]
+    fn what_one_look_finds_says_nothing_of_longer_ones() {
+        let mut polling = kicked(Poll::For(Nanos(10)));
+        assert!((0..3).all(|_| look(&mut polling, false)));
+        for _ in 0..3 {
+            assert!(polling.begin(Nanos(0), 1));
+            polling.extend(Nanos(0), 1);
+            assert!(polling.is_over(Nanos(0)));
+        }
+        assert!(look(&mut polling, false), "it has rested");
+        assert!(!look(&mut polling, false), "and was in vain once more");
     }
 
     #[test]

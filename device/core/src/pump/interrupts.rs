@@ -40,17 +40,12 @@ pub(super) struct Owed {
     /// When one is that the driver itself would have coalesced.
     driver_waits_until: Option<Nanos>,
     /// Whether it is decided once the driver has read what it knows of.
-    waits_for_reader: bool,
+    pub(super) waits_for_reader: bool,
     /// Changes with every interrupt written and every attachment.
     serial: u64,
 }
 
 impl Owed {
-    /// Whether an interrupt waits for the driver to read.
-    pub(super) fn waits_for_reader(&self) -> bool {
-        self.waits_for_reader
-    }
-
     /// Nothing is owed any more.
     pub(super) fn forget(&mut self) {
         self.undecided = 0;
@@ -173,7 +168,7 @@ impl<Q: RequestQueue> Lane<Q> {
     ) -> Result<u32, BrokenQueue> {
         let waits = match decision {
             Decision::AsWanted => self.is_to_wait(turn),
-            Decision::WhenRead => self.waits_for_reader() || self.is_to_wait(turn),
+            Decision::WhenRead => self.is_to_wait_for_reader() || self.is_to_wait(turn),
             _ => false,
         };
         if waits {
@@ -218,7 +213,7 @@ impl<Q: RequestQueue> Lane<Q> {
 
     /// Whether the interrupt waits for the driver to read what it knows of; it
     /// is decided with the first look into the queue after that.
-    fn waits_for_reader(&mut self) -> bool {
+    fn is_to_wait_for_reader(&mut self) -> bool {
         let undecided = self.owed.undecided;
         let requests = self.requests.as_mut().filter(|_| undecided > 0);
         let waits = requests.is_some_and(Q::is_yet_to_read);

@@ -86,7 +86,7 @@ impl<Q: RequestQueue> Pump<Q> {
     /// Decides an interrupt that waits for its driver to have read, if it has.
     fn look_for_reader(&mut self, queue: QueueId, clock: &dyn Clock) {
         let lane = self.lanes.get_mut(usize::from(queue.0));
-        let Some(lane) = lane.filter(|lane| lane.owed.waits_for_reader()) else {
+        let Some(lane) = lane.filter(|lane| lane.owed.waits_for_reader) else {
             return;
         };
         let moment = Moment::of(clock);
