@@ -133,6 +133,12 @@ pub trait RequestQueue {
     /// sees to it that no request is overlooked in between).
     fn next(&mut self) -> Result<Option<Taken<Self::Token>>, BrokenQueue>;
 
+    /// Requests that the last look into the queue found and that are not taken
+    /// yet: the next ones are these.
+    fn known(&self) -> u32 {
+        0
+    }
+
     /// From now on the queue is looked into again and again, or no longer: the
     /// driver need not kick meanwhile. After the last time it must be looked
     /// into once more. A front-end that cannot tell its driver does nothing.

@@ -188,6 +188,10 @@ impl RequestQueue for FakeQueue {
         Ok(Some(Taken { token, request }))
     }
 
+    fn known(&self) -> u32 {
+        u32::try_from(self.0.borrow().submitted.len()).unwrap_or(u32::MAX)
+    }
+
     fn with_buffers<R>(
         &self,
         token: &FakeToken,

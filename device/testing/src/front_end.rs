@@ -158,6 +158,25 @@ pub fn tells_failures<D: Driven>(mut make: impl FnMut() -> D) {
     assert_eq!(driven.seen(), expected);
 }
 
+/// How many more it knows of is how many it yields without another look, once
+/// round its ring.
+pub fn knows_what_a_look_has_found<D: Driven>(mut make: impl FnMut() -> D) {
+    let mut driven = make();
+    assert_eq!(driven.queue().known(), 0);
+    for _ in 0..driven.capacity() {
+        for block in 0..3 {
+            driven.submit(Operation::Write, block, 1);
+        }
+        for known in [2, 1, 0] {
+            let token = take(&mut driven).token;
+            assert_eq!(driven.queue().known(), known);
+            complete(&mut driven, token, None);
+        }
+        publish(&mut driven);
+        assert_eq!(driven.seen().len(), 3);
+    }
+}
+
 /// What is given up is seen never, and what comes after it is.
 pub fn gives_up_without_a_trace<D: Driven>(mut make: impl FnMut() -> D) {
     let mut driven = make();

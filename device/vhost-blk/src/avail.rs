@@ -59,9 +59,9 @@ impl AvailRing {
         self.polled = polled;
     }
 
-    /// Whether a head is known of that is not taken yet.
-    pub(crate) fn has_known(&self) -> bool {
-        self.seen.0 != self.ring.next_avail()
+    /// Heads that are known of and not taken yet.
+    pub(crate) fn known(&self) -> u16 {
+        (self.seen - Wrapping(self.ring.next_avail())).0
     }
 
     /// Looks for heads; whether there is one. If not, the driver is asked to
@@ -110,8 +110,7 @@ impl AvailRing {
     /// The head so many after the next, if it is known of and can be read.
     pub(crate) fn ahead(&self, by: u16, memory: &Near) -> Option<u16> {
         let next = Wrapping(self.ring.next_avail());
-        let known = (self.seen - next).0;
-        (by < known).then(|| self.head((next + Wrapping(by)).0, memory).ok())?
+        (by < self.known()).then(|| self.head((next + Wrapping(by)).0, memory).ok())?
     }
 
     fn head(&self, index: u16, memory: &Near) -> Result<u16, Error> {

@@ -19,6 +19,9 @@ use crate::parse::{Refused, Terms};
 use crate::used::UsedRing;
 use crate::wire::status_byte;
 
+/// So many requests before it is taken, the descriptors of one are fetched.
+const AHEAD: u16 = 3;
+
 /// One ring of the guest, owned by the pump from attach to detach.
 ///
 /// What the driver can do wrong to a single request ends that request with an
@@ -177,13 +180,15 @@ impl VirtioQueue {
     /// Whether a request can be taken without a look at the available ring.
     fn has_known(&self) -> bool {
         let again = self.outlives.as_ref().is_some_and(InFlight::has_more);
-        again || self.avail.has_known()
+        again || self.avail.known() > 0
     }
 
     /// Looks into the available ring; whether there is a request.
     fn look(&mut self) -> Result<bool, BrokenQueue> {
         self.latest = None;
-        let found = self.avail.look(&self.now());
+        let now = self.now();
+        let found = self.avail.look(&now);
+        (0..=AHEAD).for_each(|by| self.touch(by, &now));
         found.map_err(|e| self.cannot_follow(&e))
     }
 
@@ -210,11 +215,15 @@ impl VirtioQueue {
     /// is carried out: to wait for the driver's CPU is most of what it takes to
     /// read a request.
     fn touch_following(&self, memory: &Near) {
-        if let Some(head) = self.avail.ahead(3, memory) {
-            self.chain(head).touch(memory);
-        }
+        self.touch(AHEAD, memory);
         if let Some(head) = self.avail.ahead(1, memory) {
             self.chain(head).touch_buffer(memory);
+        }
+    }
+
+    fn touch(&self, by: u16, memory: &Near) {
+        if let Some(head) = self.avail.ahead(by, memory) {
+            self.chain(head).touch(memory);
         }
     }
 
@@ -337,6 +346,10 @@ impl RequestQueue for VirtioQueue {
         let taken = self.take(&memory)?;
         self.latest = Some(memory);
         Ok(Some(taken))
+    }
+
+    fn known(&self) -> u32 {
+        u32::from(self.avail.known())
     }
 
     fn set_polled(&mut self, polled: bool) {

@@ -31,7 +31,7 @@ pub struct Arrival {
     pub nth: u64,
     /// What it is.
     pub traits: Traits,
-    /// When it was taken from the queue.
+    /// When the queue was looked into and it was found.
     pub at: Nanos,
 }
 

@@ -35,7 +35,7 @@ impl<Q: RequestQueue> Pump<Q> {
                 sector: request.start(),
                 bytes: request.bytes(),
             },
-            at: moment.clock.now(),
+            at: moment.now,
         };
         let plan = self.plan(&arrival);
         let failed = malformed.or(plan.fault.and_then(Fault::status));
@@ -113,7 +113,6 @@ impl<Q: RequestQueue> Pump<Q> {
                 planned: at,
                 owe_interrupt: false,
             };
-            let moment = Moment { now: at, ..moment };
             return self.write(queue, moment, |lane, turn| {
                 lane.complete_at_once(completion, turn)
             });
@@ -130,7 +129,6 @@ impl<Q: RequestQueue> Pump<Q> {
             lane.insert(request, in_flight);
         }
         if at_once {
-            let moment = Moment { now: at, ..moment };
             return self.due(queue, request, at, moment);
         }
         match due {

@@ -2,11 +2,15 @@
 //! From a queue into the pump: how many requests are taken before others have
 //! their turn.
 //!
-//! What is taken becomes visible in batches. The first is small, since a driver
-//! that sleeps takes long to wake, and does so while the others are taken; each
-//! is twice the one before, since a batch costs as much as some requests. A
-//! queue whose driver adds as fast as the pump takes has its turn, and waits
-//! then for that of everything else.
+//! What is taken becomes visible in batches of half of what is known to wait: a
+//! driver has one to read, and to add to, while the other is carried out. They
+//! are neither so small that a batch costs as much as its requests, nor so large
+//! that a driver that sleeps is kept from waking meanwhile. A queue whose driver
+//! adds as fast as the pump takes has its turn, and waits then for that of
+//! everything else.
+//!
+//! What one look into a queue finds has arrived by then, and has that time,
+//! however long those before it take.
 
 use super::Pump;
 use super::lane::Lane;
@@ -15,8 +19,8 @@ use crate::clock::Clock;
 use crate::queue::{BrokenQueue, RequestQueue, Taken};
 use crate::request::QueueId;
 
-/// Requests of the first batch.
-const FIRST: u32 = 4;
+/// Requests of the smallest batch, if there are as many.
+const FEWEST: u32 = 8;
 
 /// Requests of the largest.
 const MOST: u32 = 32;
@@ -31,13 +35,13 @@ impl<Q: RequestQueue> Pump<Q> {
     /// long.
     pub fn kick(&mut self, queue: QueueId, clock: &dyn Clock) {
         self.look_for_reader(queue, clock);
-        let (mut batch, mut taken) = (FIRST, 0);
+        let mut taken = 0;
         while taken < TURN {
+            let batch = (self.known_in(queue) / 2).clamp(FEWEST, MOST);
             if !self.take_some(queue, batch, clock) {
                 return;
             }
             taken += batch;
-            batch = MOST.min(2 * batch);
             self.do_due(clock);
         }
         if !self.behind.contains(&queue) {
@@ -97,14 +101,27 @@ impl<Q: RequestQueue> Pump<Q> {
 
     /// Takes up to `most` requests; `false` if there are no more.
     fn take_some(&mut self, queue: QueueId, most: u32, clock: &dyn Clock) -> bool {
-        let moment = Moment::of(clock);
+        let mut moment = Moment::of(clock);
+        let mut known = self.known_in(queue);
         for _ in 0..most {
             let Some(taken) = self.next_of(queue, clock) else {
                 return false;
             };
+            if known == 0 {
+                moment = Moment::of(clock);
+                known = 1 + self.known_in(queue);
+            }
+            known -= 1;
             self.arrive(queue, taken, moment);
         }
         true
+    }
+
+    /// Requests that were found in a queue and not taken yet.
+    fn known_in(&self, queue: QueueId) -> u32 {
+        let lane = self.lanes.get(usize::from(queue.0));
+        let requests = lane.and_then(|lane| lane.requests.as_ref());
+        requests.map_or(0, Q::known)
     }
 
     /// The next request of a queue, which is stopped if it cannot be believed.

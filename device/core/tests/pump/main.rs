@@ -7,6 +7,7 @@ mod failure;
 mod interrupts;
 mod scripts;
 mod storing;
+mod taking;
 
 use std::sync::mpsc;
 

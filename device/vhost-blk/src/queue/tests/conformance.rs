@@ -89,5 +89,6 @@ fn the_ring_keeps_to_what_every_front_end_must() {
     front_end::moves_data_one_way(|| Rig::new(&memory));
     front_end::tells_failures(|| Rig::new(&memory));
     front_end::gives_up_without_a_trace(|| Rig::new(&memory));
+    front_end::knows_what_a_look_has_found(|| Rig::new(&memory));
     front_end::lies_beside_the_truth(|| Rig::new(&memory));
 }
