@@ -127,8 +127,8 @@ pub(crate) struct Cli {
     pub(crate) namespaces: u16,
 
     /// How long the queues are looked into without sleeping after each request:
-    /// a time, as in 50us, off, which is once, or auto: as long as a wake-up
-    /// takes here, 50us at most, and 500us with --doorbells mapped. A driver
+    /// a time, as in 50us, off, which is once, or auto: as long as four wake-ups
+    /// take here, 50us at most, and 500us with --doorbells mapped. A driver
     /// need not kick meanwhile, and a CPU is taken; left out for a while where
     /// it finds nothing or others want the CPU; with mapped doorbells they get
     /// it between two looks

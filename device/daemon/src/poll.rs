@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 //! Whether requests are looked for, or waited for until the driver kicks.
 //!
-//! After a request the next is often near: to look for it for as long as a
-//! wake-up takes costs no more than to sleep and be woken, and spares the
-//! driver its kick. To look in vain costs a CPU, perhaps the very one that the
-//! driver needs to make its next request: who looks on it keeps it from coming.
-//! So where looking finds nothing some times in a row, it is left out for a
-//! while.
+//! After a request the next is often near, and has to be waited for as long as
+//! the driver takes to wake up and ask for it: to look for it meanwhile spares
+//! the device a wake-up of its own, and the driver its kick. To look in vain
+//! costs a CPU, perhaps the very one that the driver needs to make its next
+//! request: who looks on it keeps it from coming. So where looking finds nothing
+//! some times in a row, it is left out for a while.
 //!
 //! Left out, or off, there still is one look at all queues after each request,
 //! before drivers are asked to kick again: who has come while others were served
@@ -33,8 +33,12 @@ const IN_VAIN: u32 = 3;
 /// ...twice as many after each more, up to two to the power of this.
 const LONGEST_REST: u32 = 10;
 
-/// The longest time for which is looked for requests of a driver that kicks,
-/// unless it was said.
+/// For as many wake-ups is looked for requests of a driver that kicks, unless it
+/// was said: its own, before it can ask again, what it does then, and the one
+/// that the device is spared.
+const WAKEUPS: u64 = 4;
+
+/// The longest time for it.
 const LONGEST_CHOSEN: Nanos = Nanos::from_micros(50);
 
 /// How long is looked for requests of a driver that does not kick, unless it
@@ -63,7 +67,7 @@ const SHARED: Nanos = Nanos::from_millis(200);
 /// What `--poll` says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Poll {
-    /// For as long as a wake-up takes after each, or longer where the driver
+    /// For as long as a few wake-ups take after each, or longer where the driver
     /// does not kick.
     Auto,
     /// They are waited for, after one look.
@@ -133,7 +137,7 @@ impl Polling {
     /// Nothing is looked for before the first kick, or tick.
     pub(crate) fn new(poll: Poll, kicks: Kicks, floor: Floor) -> Polling {
         let chosen = match kicks {
-            Kicks::Come => floor.wakeup_p50.min(LONGEST_CHOSEN),
+            Kicks::Come => Nanos(floor.wakeup_p50.0.saturating_mul(WAKEUPS)).min(LONGEST_CHOSEN),
             Kicks::Never => CHOSEN,
         };
         Polling {
@@ -297,8 +301,8 @@ mod tests {
     }
 
     #[test]
-    fn unless_told_otherwise_it_lasts_as_long_as_a_wake_up() {
-        for (wakeup, lasts) in [(Nanos(7), Nanos(7)), (LONGEST, LONGEST_CHOSEN)] {
+    fn unless_told_otherwise_it_lasts_as_long_as_a_few_wake_ups() {
+        for (wakeup, lasts) in [(Nanos(7), Nanos(28)), (LONGEST, LONGEST_CHOSEN)] {
             let mut polling = of(Poll::Auto, Kicks::Come, wakeup);
             assert!(polling.begin(Nanos(0), 1));
             assert!(!polling.is_over(lasts - Nanos(1)));

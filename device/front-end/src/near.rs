@@ -132,6 +132,7 @@ impl<'m> Near<'m> {
     }
 
     /// Fills `count` bytes with zeroes.
+    #[inline]
     pub fn fill_zero(&self, at: GuestAddress, count: usize) -> Result<()> {
         for slice in self.get_slices(at, count, Permissions::Write)? {
             let slice = slice?;

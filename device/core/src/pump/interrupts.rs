@@ -89,8 +89,8 @@ impl<Q: RequestQueue> Lane<Q> {
                 return self.flush(turn);
             }
             Interrupt::Coalesced { count, time } => {
-                let waiting = self.pending.completions.len() + self.owed.undecided as usize;
-                asked.decide |= count.is_some_and(|count| waiting >= count as usize);
+                let waiting = self.pending.count.saturating_add(self.owed.undecided);
+                asked.decide |= count.is_some_and(|count| waiting >= count);
                 if let (Some(time), None) = (time, self.owed.coalesce_until) {
                     let until = turn.now() + time;
                     self.owed.coalesce_until = Some(until);

@@ -47,13 +47,39 @@ pub(super) struct Completion<'p, T> {
     pub(super) owe_interrupt: bool,
 }
 
+/// Completions one after the other that have their times in common: most of a
+/// batch has.
+#[derive(Debug)]
+struct Alike {
+    planned: Nanos,
+    /// When their requests did.
+    arrived: Nanos,
+    count: u32,
+}
+
 /// Completions written and not yet visible.
 #[derive(Debug, Default)]
 pub(super) struct Pending {
-    /// When each was due, and when its request arrived.
-    pub(super) completions: Vec<(Nanos, Nanos)>,
+    completions: Vec<Alike>,
+    /// How many they are.
+    pub(super) count: u32,
     /// What they ask of their interrupt.
     pub(super) asked: Asked,
+}
+
+impl Pending {
+    #[inline]
+    fn add(&mut self, planned: Nanos, arrived: Nanos) {
+        self.count += 1;
+        match self.completions.last_mut() {
+            Some(last) if (last.planned, last.arrived) == (planned, arrived) => last.count += 1,
+            _ => self.completions.push(Alike {
+                planned,
+                arrived,
+                count: 1,
+            }),
+        }
+    }
 }
 
 /// Completions that have come due and wait for others.
@@ -301,7 +327,7 @@ impl<Q: RequestQueue> Lane<Q> {
             status,
             planned,
         });
-        self.pending.completions.push((planned, arrived));
+        self.pending.add(planned, arrived);
         if owe_interrupt {
             return Ok(());
         }
@@ -310,13 +336,13 @@ impl<Q: RequestQueue> Lane<Q> {
 
     /// Whether there is something to publish.
     pub(super) fn is_dirty(&self) -> bool {
-        !self.pending.completions.is_empty()
+        self.pending.count > 0
     }
 
     /// Step two, publish, and the decision if it is due.
     pub(super) fn flush(&mut self, turn: &mut Turn) -> Result<(), BrokenQueue> {
         let asked = std::mem::take(&mut self.pending.asked);
-        let Some(&(planned, _)) = self.pending.completions.last() else {
+        let Some(&Alike { planned, .. }) = self.pending.completions.last() else {
             return Ok(());
         };
         let Some(requests) = self.requests.as_mut() else {
@@ -324,11 +350,11 @@ impl<Q: RequestQueue> Lane<Q> {
         };
         requests.publish()?;
         let at = turn.clock();
-        let count = u32::try_from(self.pending.completions.len()).unwrap_or(u32::MAX);
+        let count = std::mem::take(&mut self.pending.count);
         self.counters.published += 1;
-        for (planned, arrived) in self.pending.completions.drain(..) {
-            turn.measured().published(at - planned);
-            self.latencies.record(at - arrived);
+        for alike in self.pending.completions.drain(..) {
+            turn.measured().published(at - alike.planned, alike.count);
+            self.latencies.record(at - alike.arrived, alike.count);
         }
         let queue = self.id;
         turn.record_at(

@@ -25,12 +25,14 @@ impl Measured {
         }
     }
 
-    pub(super) fn published(&mut self, late: Nanos) {
-        record(&mut self.published, late);
+    /// So many completions became visible so late.
+    pub(super) fn published(&mut self, late: Nanos, count: u32) {
+        record(&mut self.published, late, count);
     }
 
+    /// An interrupt was written so late.
     pub(super) fn signalled(&mut self, late: Nanos) {
-        record(&mut self.signalled, late);
+        record(&mut self.signalled, late, 1);
     }
 
     /// From planned to actual: of publications and of interrupts.
@@ -39,9 +41,9 @@ impl Measured {
     }
 }
 
-fn record(histogram: &mut Option<Histogram<u64>>, late: Nanos) {
+fn record(histogram: &mut Option<Histogram<u64>>, late: Nanos, count: u32) {
     if let Some(histogram) = histogram {
-        histogram.saturating_record(late.0);
+        histogram.saturating_record_n(late.0, u64::from(count));
     }
 }
 
@@ -72,12 +74,14 @@ impl Latencies {
         }
     }
 
-    pub(super) fn record(&mut self, latency: Nanos) {
+    /// So many requests took so long.
+    pub(super) fn record(&mut self, latency: Nanos, count: u32) {
+        let count = u64::from(count);
         let bucket = latency.0.checked_ilog2().unwrap_or(0);
-        if let Some(count) = self.buckets.get_mut(bucket as usize) {
-            *count += 1;
+        if let Some(counted) = self.buckets.get_mut(bucket as usize) {
+            *counted += count;
         }
-        self.sum = self.sum.saturating_add(latency.0);
+        self.sum = self.sum.saturating_add(latency.0.saturating_mul(count));
     }
 
     /// In nanoseconds.

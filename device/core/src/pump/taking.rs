@@ -3,14 +3,14 @@
 //! their turn.
 //!
 //! What is taken becomes visible in batches of half of what is known to wait: a
-//! driver has one to read, and to add to, while the other is carried out. They
-//! are neither so small that a batch costs as much as its requests, nor so large
-//! that a driver that sleeps is kept from waking meanwhile. A queue whose driver
-//! adds as fast as the pump takes has its turn, and waits then for that of
-//! everything else.
+//! driver has one to read, and to add to, while the other is carried out. One
+//! that sleeps takes long to wake, and does so meanwhile, so that the first may
+//! be small; the others are not, since a batch costs as much as some requests. A
+//! queue whose driver adds as fast as the pump takes has its turn, and waits
+//! then for that of everything else.
 //!
-//! What one look into a queue finds has arrived by then, and has that time,
-//! however long those before it take.
+//! What a look into a queue finds has arrived by then, and a batch of it has one
+//! time, however long its first requests take.
 
 use super::Pump;
 use super::lane::Lane;
@@ -19,7 +19,7 @@ use crate::clock::Clock;
 use crate::queue::{BrokenQueue, RequestQueue, Taken};
 use crate::request::QueueId;
 
-/// Requests of the smallest batch, if there are as many.
+/// Requests of the smallest batch but the first.
 const FEWEST: u32 = 8;
 
 /// Requests of the largest.
@@ -35,14 +35,23 @@ impl<Q: RequestQueue> Pump<Q> {
     /// long.
     pub fn kick(&mut self, queue: QueueId, clock: &dyn Clock) {
         self.look_for_reader(queue, clock);
-        let mut taken = 0;
+        let Some(first) = self.next_of(queue, clock) else {
+            return;
+        };
+        self.arrive(queue, first, Moment::of(clock));
+        let mut taken = MOST.min(self.known_in(queue) / 2);
+        if !self.take_some(queue, taken, clock) {
+            return;
+        }
+        // The store has what follows with the first, if it is told.
+        self.flush_dirty(Moment::of(clock));
         while taken < TURN {
             let batch = (self.known_in(queue) / 2).clamp(FEWEST, MOST);
             if !self.take_some(queue, batch, clock) {
                 return;
             }
-            taken += batch;
             self.do_due(clock);
+            taken += batch;
         }
         if !self.behind.contains(&queue) {
             self.behind.push_back(queue);
@@ -61,18 +70,16 @@ impl<Q: RequestQueue> Pump<Q> {
         self.flush_dirty(Moment::of(clock));
     }
 
-    /// Looks into every queue for requests; how many there were. What has come
-    /// due by it is done by the next tick.
+    /// Looks into every queue for requests; how many there were. What they leave
+    /// to be done later is done by the next tick.
     pub fn poll(&mut self, clock: &dyn Clock) -> u64 {
         let before = self.last_request.0;
         self.serve_store(clock);
         for index in 0..self.lanes.len() {
             let queue = self.lanes[index].id;
-            self.look_for_reader(queue, clock);
-            if let Some(taken) = self.next_of(queue, clock) {
-                self.arrive(queue, taken, Moment::of(clock));
-                self.kick(queue, clock);
-            }
+            self.kick(queue, clock);
+            // The driver wakes while other queues are looked into.
+            self.flush_dirty(Moment::of(clock));
         }
         self.last_request.0 - before
     }
@@ -99,18 +106,20 @@ impl<Q: RequestQueue> Pump<Q> {
         }
     }
 
-    /// Takes up to `most` requests; `false` if there are no more.
+    /// Takes up to `most` requests, a batch; `false` if there are no more.
     fn take_some(&mut self, queue: QueueId, most: u32, clock: &dyn Clock) -> bool {
-        let mut moment = Moment::of(clock);
-        let mut known = self.known_in(queue);
+        let (mut found, mut known) = (None, 0);
         for _ in 0..most {
             let Some(taken) = self.next_of(queue, clock) else {
                 return false;
             };
-            if known == 0 {
-                moment = Moment::of(clock);
-                known = 1 + self.known_in(queue);
-            }
+            let moment = match found.filter(|_| known > 0) {
+                Some(moment) => moment,
+                None => {
+                    known = 1 + self.known_in(queue);
+                    *found.insert(Moment::of(clock))
+                }
+            };
             known -= 1;
             self.arrive(queue, taken, moment);
         }
