@@ -134,7 +134,9 @@ pub trait RequestQueue {
     fn next(&mut self) -> Result<Option<Taken<Self::Token>>, BrokenQueue>;
 
     /// Requests that the last look into the queue found and that are not taken
-    /// yet: the next ones are these.
+    /// yet: the next ones are these, and half of them become visible before the
+    /// others are carried out. A front-end whose driver is interrupted for
+    /// whatever becomes visible had better not say.
     fn known(&self) -> u32 {
         0
     }

@@ -44,8 +44,6 @@ pub(crate) struct SubmissionQueueSetup {
 pub struct NvmeQueue {
     setup: SubmissionQueueSetup,
     head: u16,
-    /// The tail as it was when it was last looked at.
-    seen: u32,
     /// Ids of commands.
     past: Past,
     /// Whether someone looks without being kicked.
@@ -77,7 +75,6 @@ impl NvmeQueue {
         NvmeQueue {
             setup,
             head: 0,
-            seen: 0,
             past: Past::default(),
             polled: false,
             refusals: Limiter::default(),
@@ -110,14 +107,14 @@ impl NvmeQueue {
 
     /// Whether there is a command; if not, the driver is asked to kick for the
     /// next, unless it need not.
-    fn has_command(&mut self, memory: &GuestMemoryMmap) -> bool {
+    fn has_command(&self, memory: &GuestMemoryMmap) -> bool {
+        let tail = || self.setup.tail.get(memory);
         let head = u32::from(self.head);
-        self.seen = self.setup.tail.get(memory);
-        if self.seen == head && !self.polled {
-            self.setup.tail.wake_after(memory, head);
-            self.seen = self.setup.tail.get(memory);
+        if tail() != head || self.polled {
+            return tail() != head;
         }
-        self.seen != head
+        self.setup.tail.wake_after(memory, head);
+        tail() != head
     }
 
     /// The entry at the head; the head moves on.
@@ -306,14 +303,6 @@ impl RequestQueue for NvmeQueue {
         let command = self.fetch(&memory)?;
         self.past.taken(command.id());
         Ok(Some(self.read(&memory, &command)))
-    }
-
-    fn known(&self) -> u32 {
-        let (head, size) = (u32::from(self.head), u32::from(self.setup.size));
-        match self.seen.checked_sub(head) {
-            Some(known) => known,
-            None => (self.seen + size).saturating_sub(head),
-        }
     }
 
     fn with_buffers<R>(

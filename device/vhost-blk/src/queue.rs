@@ -221,6 +221,8 @@ impl VirtioQueue {
         }
     }
 
+    /// Has the processor fetch the first descriptor of the request so many after
+    /// the next, if there is one.
     fn touch(&self, by: u16, memory: &Near) {
         if let Some(head) = self.avail.ahead(by, memory) {
             self.chain(head).touch(memory);

@@ -52,7 +52,7 @@ pub(super) struct Completion<'p, T> {
 #[derive(Debug)]
 struct Alike {
     planned: Nanos,
-    /// When their requests did.
+    /// When their requests came.
     arrived: Nanos,
     count: u32,
 }

@@ -19,7 +19,8 @@ use crate::clock::Clock;
 use crate::queue::{BrokenQueue, RequestQueue, Taken};
 use crate::request::QueueId;
 
-/// Requests of the smallest batch but the first.
+/// Requests of the smallest batch but the first, and of that one where it is not
+/// known how many wait: each is twice the one before then.
 const FEWEST: u32 = 8;
 
 /// Requests of the largest.
@@ -39,19 +40,18 @@ impl<Q: RequestQueue> Pump<Q> {
             return;
         };
         self.arrive(queue, first, Moment::of(clock));
-        let mut taken = MOST.min(self.known_in(queue) / 2);
-        if !self.take_some(queue, taken, clock) {
-            return;
-        }
-        // The store has what follows with the first, if it is told.
-        self.flush_dirty(Moment::of(clock));
+        let (mut batch, mut taken) = (self.first_batch(queue), 0);
         while taken < TURN {
-            let batch = (self.known_in(queue) / 2).clamp(FEWEST, MOST);
             if !self.take_some(queue, batch, clock) {
                 return;
             }
-            self.do_due(clock);
-            taken += batch;
+            match taken {
+                // The store has what follows with the first, when it is told.
+                0 => self.flush_dirty(Moment::of(clock)),
+                _ => self.do_due(clock),
+            }
+            taken += batch.max(1);
+            batch = self.batch_after(queue, batch);
         }
         if !self.behind.contains(&queue) {
             self.behind.push_back(queue);
@@ -124,6 +124,22 @@ impl<Q: RequestQueue> Pump<Q> {
             self.arrive(queue, taken, moment);
         }
         true
+    }
+
+    /// Requests that become visible with the one that was just taken.
+    fn first_batch(&self, queue: QueueId) -> u32 {
+        match self.known_in(queue) {
+            0 => FEWEST,
+            known => MOST.min(known / 2),
+        }
+    }
+
+    /// Requests of the batch after one of `batch`.
+    fn batch_after(&self, queue: QueueId, batch: u32) -> u32 {
+        match self.known_in(queue) {
+            0 => (2 * batch).clamp(FEWEST, MOST),
+            known => (known / 2).clamp(FEWEST, MOST),
+        }
     }
 
     /// Requests that were found in a queue and not taken yet.

@@ -201,7 +201,6 @@ fn the_queue_keeps_to_what_every_front_end_must() {
     front_end::moves_data_one_way(Rig::new);
     front_end::tells_failures(Rig::new);
     front_end::gives_up_without_a_trace(Rig::new);
-    front_end::knows_what_a_look_has_found(Rig::new);
     front_end::lies_beside_the_truth(Rig::new);
 }
 
