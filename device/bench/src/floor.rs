@@ -3,9 +3,15 @@
 //! eventfd, and to wake who waits for it.
 
 use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use hdrhistogram::Histogram;
 use rustix::event::{EventfdFlags, eventfd};
+use rustix::time::{
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
+    timerfd_settime,
+};
 use serde::Serialize;
 
 /// In nanoseconds and per second.
@@ -60,6 +66,41 @@ fn round_trip(time: Duration) -> anyhow::Result<f64> {
         give(&there, LAST)?;
         Ok(each)
     })
+}
+
+/// How late a bare timer wakes who sleeps for so long, in nanoseconds, while
+/// another CPU is kept busy as by a client that looks at its rings: the longer a
+/// CPU has slept, the longer it takes to be there again.
+pub(crate) fn wakeups(sleep: Duration, time: Duration) -> anyhow::Result<Histogram<u64>> {
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                std::hint::spin_loop();
+            }
+        });
+        let late = late_wakeups(sleep, time);
+        over.store(true, Ordering::Relaxed);
+        late
+    })
+}
+
+fn late_wakeups(sleep: Duration, time: Duration) -> anyhow::Result<Histogram<u64>> {
+    let mut late = Histogram::new_with_bounds(1, 10_000_000_000, 3)?;
+    let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::CLOEXEC)?;
+    let once = Itimerspec {
+        it_interval: Timespec::default(),
+        it_value: Timespec::try_from(sleep)?,
+    };
+    let begun = Instant::now();
+    while begun.elapsed() < time {
+        let due = Instant::now() + sleep;
+        timerfd_settime(&timer, TimerfdTimerFlags::empty(), &once)?;
+        take(&timer)?;
+        let late_by = Instant::now().saturating_duration_since(due).as_nanos();
+        late.saturating_record(u64::try_from(late_by)?);
+    }
+    Ok(late)
 }
 
 /// Tells the other thread to end.

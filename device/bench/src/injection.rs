@@ -13,14 +13,13 @@ use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 use irqstorm_core::control::{Precision, Quantiles, StatusReply};
-use irqstorm_core::event::Floor;
 use irqstorm_core::units::Nanos;
 use serde::Serialize;
 
 use crate::driver::{Driver, Shape, signals};
 use crate::progress::Progress;
 use crate::subject::{Setup, Store, Subject, Who};
-use crate::{Plan, control};
+use crate::{Plan, control, floor};
 
 /// Requests in flight, each with the latency that they are to have: from a
 /// thousand to ten thousand complete each second.
@@ -70,8 +69,9 @@ pub(crate) struct Row {
     pub(crate) peer: Late,
     /// From planned to actual, as the device has it.
     pub(crate) own: Late,
-    /// That to the machine's floor, which is a bare timer's wake-up, and for an
-    /// interrupt the write of an eventfd: at the median, and of 99 in 100.
+    /// That to the machine's floor, which is a bare timer's wake-up after as long
+    /// as from one completion to the next, and for an interrupt the write of an
+    /// eventfd: at the median, and of 99 in 100.
     pub(crate) over_floor: [f64; 2],
 }
 
@@ -116,7 +116,9 @@ pub(crate) fn run(plan: &Plan) -> anyhow::Result<Vec<Row>> {
 
 fn measure(plan: &Plan, in_flight: usize, target: Duration) -> anyhow::Result<[Row; 2]> {
     let (mut device, mut peer) = (Seen::new()?, Seen::new()?);
-    let (mut own, mut floor) = (Precision::default(), Floor::default());
+    let gap = target.div_f64(in_flight as f64);
+    let bare = floor::wakeups(gap, plan.time)?;
+    let mut own = Precision::default();
     for _ in 0..plan.rounds {
         for (who, seen) in [(Who::Device, &mut device), (Who::Peer, &mut peer)] {
             let mut setup = Setup::plain(Store::Null, in_flight.div_ceil(OF_A_QUEUE));
@@ -131,7 +133,7 @@ fn measure(plan: &Plan, in_flight: usize, target: Duration) -> anyhow::Result<[R
             seen.add(&driver.keep(in_flight, target, plan.time)?)?;
             if who == Who::Device {
                 let status: StatusReply = control::ask(&subject.control(), "status")?;
-                (own, floor) = (status.precision, status.precision.floor);
+                own = status.precision;
             }
         }
     }
@@ -148,8 +150,8 @@ fn measure(plan: &Plan, in_flight: usize, target: Duration) -> anyhow::Result<[R
             p999_us: own.p999.0 as f64 / 1e3,
         },
         over_floor: [
-            own.p50.0 as f64 / (floor.wakeup_p50 + write).0 as f64,
-            own.p99.0 as f64 / (floor.wakeup_p99 + write).0 as f64,
+            own.p50.0 as f64 / (bare.value_at_quantile(0.5) + write.0) as f64,
+            own.p99.0 as f64 / (bare.value_at_quantile(0.99) + write.0) as f64,
         ],
     };
     Ok([
@@ -165,7 +167,7 @@ fn measure(plan: &Plan, in_flight: usize, target: Duration) -> anyhow::Result<[R
             &device.interrupts,
             &peer.interrupts,
             own.signalled,
-            floor.write_p50,
+            own.floor.write_p50,
         ),
     ])
 }

@@ -189,8 +189,8 @@ fn injection_table(rows: &[injection::Row]) {
     });
     print(
         "injection: after the latency that was asked for, as the client sees it, the kick's \
-         wake-up included; own: from planned to actual, and that to a bare timer's wake-up (and an \
-         eventfd write)",
+         wake-up included; own: from planned to actual, and that to a bare timer's wake-up after as \
+         long a sleep (and an eventfd write)",
         1,
         header,
         lines.collect(),
