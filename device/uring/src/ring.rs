@@ -200,13 +200,20 @@ impl Ring {
         self.ring.completion().disable_eventfd();
         let entered = self.enter(0);
         self.ring.completion().enable_eventfd();
-        // What has ended by now is seen; what ends from now on is signalled.
         fence(Ordering::SeqCst);
-        entered
+        // What has ended meanwhile was not signalled, and what ends from now on
+        // is. Once is enough, and as long as there is something would be for
+        // ever: the kernel puts it there first and then says so, by when it may
+        // have been taken (io_req_local_work_add() in io_uring/io_uring.c).
+        let again = match self.has_work() {
+            true => self.enter(0),
+            false => Ok(()),
+        };
+        entered.and(again)
     }
 
     /// Whether the kernel has something that it says only when asked.
-    pub(crate) fn has_work(&mut self) -> bool {
+    fn has_work(&mut self) -> bool {
         let submissions = self.ring.submission();
         submissions.taskrun() || submissions.cq_overflow()
     }

@@ -289,8 +289,7 @@ impl Store for UringStore {
             let all = self.fill();
             let called = self.ring.hand_over();
             self.judge(called);
-            let more = !all && !self.ring.has_queued();
-            if !more && !self.ring.has_work() {
+            if all || self.ring.has_queued() {
                 break;
             }
         }
