@@ -47,7 +47,7 @@ impl<Q: RequestQueue> Pump<Q> {
             }
             match taken {
                 // The store has what follows with the first, when it is told.
-                0 => self.flush_dirty(Moment::of(clock)),
+                0 => self.show(clock),
                 _ => self.do_due(clock),
             }
             taken += batch.max(1);
@@ -67,7 +67,7 @@ impl<Q: RequestQueue> Pump<Q> {
                 self.behind.push_back(queue);
             }
         }
-        self.flush_dirty(Moment::of(clock));
+        self.show(clock);
     }
 
     /// Looks into every queue for requests; how many there were. What they leave
@@ -79,7 +79,7 @@ impl<Q: RequestQueue> Pump<Q> {
             let queue = self.lanes[index].id;
             self.kick(queue, clock);
             // The driver wakes while other queues are looked into.
-            self.flush_dirty(Moment::of(clock));
+            self.show(clock);
         }
         self.last_request.0 - before
     }
@@ -124,6 +124,14 @@ impl<Q: RequestQueue> Pump<Q> {
             self.arrive(queue, taken, moment);
         }
         true
+    }
+
+    /// Publishes what was completed. The clock is asked only if something was:
+    /// most looks into a queue find nothing.
+    fn show(&mut self, clock: &dyn Clock) {
+        if !self.dirty.is_empty() {
+            self.flush_dirty(Moment::of(clock));
+        }
     }
 
     /// Requests that become visible with the one that was just taken.

@@ -10,7 +10,6 @@ mod support;
 use std::collections::HashMap;
 use std::fs::{self, File};
 
-use irqstorm_core::queue::NoBuffers;
 use irqstorm_core::request::{Extent, Operation, Outcome, Request, SECTOR_SIZE, Sector, Status};
 use irqstorm_core::store::{FileOptions, FileStore, Geometry, Store, Submitted};
 use irqstorm_front_end::{CacheMode, WriteCache};
@@ -331,35 +330,6 @@ impl Waiter {
             match epoll::wait(&self.0, &mut events, Some(&patience)) {
                 Err(rustix::io::Errno::INTR) => {}
                 told => return told.unwrap() > 0,
-            }
-        }
-    }
-}
-
-/// The kernel says that something has ended a moment after another of its
-/// threads has put it there, when it may have been taken already: nobody is to
-/// look for it for ever. Requests that end in that moment, as far as it can be
-/// met.
-#[test]
-fn what_was_taken_before_it_was_said_to_be_there_is_not_looked_for_again() {
-    let mut files = Files::new();
-    let mut store = files.store(odd_geometry(), false);
-    store.begin();
-    for number in 0..20_000 {
-        // A flush is another thread's, and a read of the page cache ends as it
-        // is handed over.
-        let flush = Request::bare(Operation::Flush);
-        let data = buffers(8, 0);
-        store.submit(ticket(2 * number), &flush, &NoBuffers);
-        store.push();
-        (0..number % 512).for_each(|_| std::hint::spin_loop());
-        let read = transfer(Operation::Read, 0, 8);
-        store.submit(ticket(2 * number + 1), &read, &data);
-        while store.pending() > 0 {
-            store.push();
-            while let Some(ended) = store.ended() {
-                let outcome = store.finish(&ended, &data);
-                assert_eq!(outcome.status, Status::Ok);
             }
         }
     }
