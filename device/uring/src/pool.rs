@@ -36,8 +36,6 @@ pub(crate) struct Pool {
     /// A bit for each page: whether it is free.
     free: Vec<u64>,
     left: usize,
-    /// Where to look first: behind what was given last.
-    next: usize,
     /// Whether the mapping outlives this value.
     leaked: bool,
 }
@@ -63,7 +61,6 @@ impl Pool {
             pages,
             free: vec![u64::MAX; pages / BITS],
             left: pages,
-            next: 0,
             leaked: false,
         })
     }
@@ -99,11 +96,11 @@ impl Pool {
         None
     }
 
-    /// The longest run in `from..to`, or the first of `most` pages.
-    fn longest(&self, from: usize, to: usize, most: usize) -> Option<Run> {
+    /// The longest run, or the first of `most` pages.
+    fn longest(&self, most: usize) -> Option<Run> {
         let mut best: Option<Run> = None;
-        let mut page = from;
-        while let Some(first) = self.next_free(page).filter(|&first| first < to) {
+        let mut page = 0;
+        while let Some(first) = self.next_free(page) {
             let end = (first..self.pages.min(first + most)).find(|&page| !self.is_free(page));
             let pages = end.unwrap_or(self.pages.min(first + most)) - first;
             if best.as_ref().is_none_or(|best| best.pages < pages) {
@@ -118,23 +115,14 @@ impl Pool {
     }
 
     /// A run of up to `most` pages, as long as there is one; none if there is
-    /// not a page left.
+    /// not a page left. The first that fits: a disk that is kept busy with little
+    /// has little memory, which caches hold.
     pub(crate) fn take(&mut self, most: usize) -> Option<Run> {
-        if self.left == 0 || most == 0 {
+        if most == 0 {
             return None;
         }
-        let next = self.next;
-        let behind = self.longest(next, self.pages, most);
-        let run = match behind {
-            Some(run) if run.pages == most => run,
-            behind => {
-                let before = self.longest(0, next, most);
-                let both = [behind, before].into_iter().flatten();
-                both.max_by_key(|run| run.pages)?
-            }
-        };
+        let run = self.longest(most)?;
         self.mark(&run, false);
-        self.next = (run.first + run.pages) % self.pages;
         self.left -= run.pages;
         Some(run)
     }

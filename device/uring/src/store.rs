@@ -20,6 +20,10 @@ use crate::work::{Next, Part, Piece, Taken};
 /// lock unless it is told otherwise.
 const PAGES: usize = 2048;
 
+/// So many entries keep a disk busy: with fewer it has each at once, and with
+/// more so many at a time.
+const BUSY: usize = 8;
+
 /// What goes through the ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Through {
@@ -141,6 +145,16 @@ impl UringStore {
             self.unsent.pop_front();
         }
         true
+    }
+
+    /// Hands some over before all are there: the disk begins with them while
+    /// others are taken.
+    fn send_ahead(&mut self) {
+        if self.ring.in_kernel() < BUSY || self.unsent.len() >= BUSY {
+            self.fill();
+            let called = self.ring.submit();
+            self.judge(called);
+        }
     }
 
     /// Takes back what has come back.
@@ -277,6 +291,7 @@ impl Store for UringStore {
         match cut::cut(&mut self.pool, room, request, buffers) {
             Ok(parts) => {
                 self.queue(ticket, request, parts);
+                self.send_ahead();
                 Submitted::Later
             }
             Err(Cannot::Fit) => Submitted::Done(self.file.execute(request, buffers)),

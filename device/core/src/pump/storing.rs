@@ -10,6 +10,10 @@
 //! Where completions have an order among them (first in, first out; what a
 //! window has let go), those that are due wait for the ones before them: the
 //! order is the planned one, whichever the disk ends first.
+//!
+//! A disk may end many at once. They become visible in batches all the same: the
+//! driver wakes, and asks for more, while the data of the others is moved, and
+//! the disk has that to do before it is told of the last.
 
 use super::Pump;
 use super::lane::Lane;
@@ -19,6 +23,9 @@ use crate::queue::{GuestBuffers, RequestQueue};
 use crate::request::{Outcome, QueueId, RequestId, Status};
 use crate::store::{Ended, Submitted};
 use crate::units::Nanos;
+
+/// Requests that the store has ended, to be made visible together.
+const BATCH: u32 = 8;
 
 /// How far the store is with a request.
 #[derive(Clone, Copy, Debug)]
@@ -137,8 +144,14 @@ impl<Q: RequestQueue> Pump<Q> {
 
     fn take_stored(&mut self, moment: Moment) {
         self.store.push();
+        let mut batch = 0;
         while let Some(ended) = self.store.ended() {
             self.stored(&ended, moment);
+            batch += 1;
+            if batch == BATCH {
+                self.flush_dirty(moment);
+                batch = 0;
+            }
         }
         // What ended may have asked for more, as a flush after a write.
         if self.store.has_unsent() {

@@ -69,8 +69,8 @@ pub trait Store: Send {
         Submitted::Done(self.execute(request, buffers))
     }
 
-    /// Hands on what was submitted since this was last called, all at once, and
-    /// looks for what has ended. Never waits.
+    /// Hands on all that was submitted and was not yet, and looks for what has
+    /// ended. Never waits.
     fn push(&mut self) {}
 
     /// Whether there is something to hand on.
