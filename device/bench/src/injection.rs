@@ -33,9 +33,6 @@ const CELLS: [(usize, Duration); 3] = [
 const OF_A_QUEUE: usize = 341;
 const RING: u16 = 1024;
 
-/// How long an interrupt is waited for whose completion is there.
-const PATIENCE: Duration = Duration::from_millis(1);
-
 /// How late something was, in microseconds.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub(crate) struct Late {
@@ -188,6 +185,7 @@ impl Driver {
             start + 2 * target + time.max(2 * target),
         );
         let mut made = 0;
+        let mut awaited = vec![None; queues];
         loop {
             self.stop.check()?;
             let now = Instant::now();
@@ -199,65 +197,50 @@ impl Driver {
                 self.kick(made % queues)?;
                 made += 1;
             }
-            for queue in 0..queues {
+            for (queue, awaited) in awaited.iter_mut().enumerate() {
                 if self.take_back(queue)? {
-                    self.note(queue, target, from, &mut seen)?;
+                    // One that has not come by now was left out: this client had
+                    // read the completion already.
+                    let counts = (now >= from).then_some(&mut seen);
+                    *awaited = self.note(queue, target, counts)?;
+                }
+                if let Some(due) = *awaited
+                    && signals(&self.calls[queue])? > 0
+                {
+                    seen.interrupts.saturating_record(late(due));
+                    *awaited = None;
                 }
             }
         }
     }
 
-    /// Notes how late what has come back is, and its interrupt, and makes the
-    /// same requests again.
+    /// Makes the same requests again that have come back, and notes how late they
+    /// are if it counts: says then when the first was due, and with it the
+    /// interrupt.
     fn note(
         &mut self,
         queue: usize,
         target: Duration,
-        from: Instant,
-        seen: &mut Seen,
-    ) -> anyhow::Result<()> {
-        let now = Instant::now();
-        let counts = now >= from;
-        let late = |since: Instant, now: Instant| {
-            let late = now.saturating_duration_since(since + target).as_nanos();
-            u64::try_from(late).unwrap_or(u64::MAX)
-        };
-        let first = self.done.first().map(|&tag| self.begun[tag]);
-        for index in 0..self.done.len() {
-            let tag = self.done[index];
-            if counts {
-                seen.completions
-                    .saturating_record(late(self.begun[tag], now));
+        seen: Option<&mut Seen>,
+    ) -> anyhow::Result<Option<Instant>> {
+        let mut first = None;
+        if let Some(seen) = seen {
+            for due in self.done.iter().map(|&tag| self.begun[tag] + target) {
+                seen.completions.saturating_record(late(due));
+                first.get_or_insert(due);
             }
-        }
-        if let (Some(first), true) = (first, counts)
-            && let Some(at) = interrupt(&self.calls[queue], now)?
-        {
-            seen.interrupts.saturating_record(late(first, at));
         }
         let now = Instant::now();
         for index in 0..self.done.len() {
             let tag = self.done[index];
             self.submit(queue, tag, false, now)?;
         }
-        self.kick(queue)
+        self.kick(queue)?;
+        Ok(first)
     }
 }
 
-/// When the interrupt came of what has come back at `now`; `None` if it was
-/// left out, since this client was there already.
-fn interrupt(
-    call: &std::sync::Arc<virtio_driver::EventFd>,
-    now: Instant,
-) -> anyhow::Result<Option<Instant>> {
-    loop {
-        let count = signals(call)?;
-        let at = Instant::now();
-        if count > 0 {
-            return Ok(Some(at));
-        }
-        if at - now > PATIENCE {
-            return Ok(None);
-        }
-    }
+/// How long ago something was due, in nanoseconds.
+fn late(due: Instant) -> u64 {
+    u64::try_from(due.elapsed().as_nanos()).unwrap_or(u64::MAX)
 }
