@@ -153,6 +153,16 @@ fn without_an_order_each_comes_as_the_disk_ends_it() {
 }
 
 #[test]
+fn many_that_the_disk_ends_at_once_become_visible_in_batches() {
+    let (mut bench, disk) = slow("", 1);
+    bench.submit(0, 20);
+    (1..=20).for_each(|request| disk.end(request));
+    look(&mut bench);
+    assert_eq!(tags(&bench, 0).len(), 20);
+    assert_eq!(bench.drivers[0].published(), 3, "8, 8 and 4");
+}
+
+#[test]
 fn first_in_first_out_is_kept_whichever_the_disk_ends_first() {
     for scenario in [
         "order = 'fifo'",

@@ -83,6 +83,32 @@ fn a_file_in_memory_needs_no_ring() {
 }
 
 #[test]
+fn a_disk_with_little_to_do_has_each_at_once_and_a_busy_one_some_at_a_time() {
+    let mut files = Files::new();
+    let mut store = files.store(odd_geometry(), true);
+    store.begin();
+    let mut under_way = HashMap::new();
+    let mut unsent = Vec::new();
+    for number in 0..24 {
+        let data = buffers(8, 1);
+        let write = transfer(Operation::Write, number * 8, 8);
+        let submitted = store.submit(ticket(number), &write, &data);
+        assert_eq!(submitted, Submitted::Later);
+        unsent.push(store.has_unsent());
+        under_way.insert(number, data);
+    }
+    let waits = [
+        [false; 8].as_slice(),
+        &[true; 7],
+        &[false],
+        &[true; 7],
+        &[false],
+    ];
+    assert_eq!(unsent, waits.concat());
+    finish_all(&mut store, under_way);
+}
+
+#[test]
 fn all_of_a_turns_requests_are_handed_over_and_end_in_any_order() {
     for direct in [false, true] {
         let mut files = Files::new();
